@@ -1,0 +1,28 @@
+"""What a notebook of the Async SQLAlchemy Lab imports.
+
+Names load their module when first used: ``python3 -m labsupport`` passes
+through here on a Python that has nothing installed yet.
+"""
+
+_HOME = {
+    "engine_anatomy": "anatomy",
+    "check": "exercises",
+    "claim": "claims",
+    "expect_failure": "failures",
+    "hint": "exercises",
+    "postgres": "databases",
+    "predict": "predictions",
+    "record_queries": "queries",
+    "report": "environment",
+    "sqlite": "databases",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name):
+    from importlib import import_module
+
+    if name not in _HOME:
+        raise AttributeError("labsupport has no " + repr(name))
+    return getattr(import_module("labsupport." + _HOME[name]), name)

@@ -1,0 +1,205 @@
+"""A fresh database for this notebook, and the URLs that lead to it."""
+
+import asyncio
+import os
+import secrets
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import asyncpg
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from .progress import progress
+from .servers import ServerError, postgres as server
+from .servers.keeper import Kept
+
+SHARED = "LAB_POSTGRES_URL"
+ROLE = "lab"  # on this kernel's own server: no superuser, owns its databases
+
+_passwords: dict[URL, str] = {}  # of that role, one a server
+
+
+@dataclass(frozen=True)
+class PostgresDatabase:
+    """A database of PostgreSQL; ``asyncpg`` and ``psycopg`` are its URLs."""
+
+    asyncpg: URL
+    psycopg: URL
+    _admin: URL = field(repr=False)
+    _janitor: Kept | None = field(repr=False)
+
+    def __str__(self):
+        where = "the shared server" if self._janitor else "this kernel's server"
+        return f"PostgreSQL: a fresh database on {where}, for an ordinary role"
+
+    async def connections(self):
+        """How many connections (int) the server has to this database."""
+        connection = await _connect(self._admin)
+        try:
+            return await connection.fetchval(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = $1",
+                self.asyncpg.database)
+        finally:
+            await connection.close()
+
+    async def drop(self, *, force=False):
+        """Drop the database.
+
+        Raises RuntimeError while a connection to it is open, so that a
+        notebook cannot end with one; with ``force`` they are cut instead.
+        """
+        connection = await _connect(self._admin)
+        try:
+            await connection.execute(f'DROP DATABASE "{self.asyncpg.database}"'
+                                     + " WITH (FORCE)" * force)
+        except asyncpg.ObjectInUseError as error:
+            raise RuntimeError(
+                f"The database is still in use ({error.detail}): "
+                "await engine.dispose() on each engine first."
+            ) from None
+        finally:
+            await connection.close()
+        if self._janitor:
+            await asyncio.to_thread(self._janitor.stop)
+
+
+@dataclass(frozen=True)
+class SQLiteDatabase:
+    """A database of SQLite, in a file of its own; ``aiosqlite`` is its URL."""
+
+    aiosqlite: URL
+    _directory: Kept = field(repr=False)
+
+    def __str__(self):
+        return "SQLite: a fresh database in a file of its own"
+
+    async def drop(self):
+        """Remove the file."""
+        await asyncio.to_thread(self._directory.stop)
+
+
+async def sqlite():
+    """A fresh SQLiteDatabase; the file goes when this kernel ends."""
+    directory = await asyncio.to_thread(Kept, "lab-sqlite-")
+    return SQLiteDatabase(
+        URL.create("sqlite+aiosqlite",
+                   database=str(directory.directory / "lab.db")),
+        directory,
+    )
+
+
+async def postgres():
+    """A fresh PostgresDatabase.
+
+    On the server named by ``LAB_POSTGRES_URL`` if that is set, otherwise on
+    a server of this kernel's own. You connect as an ordinary role that owns
+    the database. Raises ServerError.
+    """
+    name = f"lab_{secrets.token_hex(6)}"
+    if os.environ.get(SHARED):
+        admin = owner = _shared_url()
+    else:
+        with progress("Starting PostgreSQL"):
+            admin = (await asyncio.to_thread(server.running)).admin
+        owner = await _role(admin)
+    connection = await _connect(admin)
+    try:
+        await connection.execute(
+            f'CREATE DATABASE "{name}" OWNER "{owner.username}"')
+        await connection.execute(
+            f'REVOKE CONNECT ON DATABASE "{name}" FROM PUBLIC')
+    except asyncpg.InsufficientPrivilegeError:
+        raise ServerError(
+            f"The role {owner.username!r} in {SHARED} may not create "
+            f'databases: ask for ALTER ROLE "{owner.username}" CREATEDB.'
+        ) from None
+    finally:
+        await connection.close()
+    janitor = None
+    if os.environ.get(SHARED):
+        # Nothing else would drop it if this kernel is killed.
+        janitor = await asyncio.to_thread(
+            Kept, "lab-janitor-", env=_janitor_environment(),
+            at_end=[sys.executable, "-m", "labsupport.databases", name])
+    urls = (_for_driver(owner.set(database=name), driver)
+            for driver in ("asyncpg", "psycopg"))
+    return PostgresDatabase(*urls, admin, janitor)
+
+
+async def _role(admin):
+    """URL of the ordinary role on this kernel's own server, made if new."""
+    password = _passwords.setdefault(admin, secrets.token_urlsafe(18))
+    connection = await _connect(admin)
+    try:
+        await connection.execute(
+            f"CREATE ROLE {ROLE} LOGIN PASSWORD '{password}'")
+    except (asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError):
+        pass  # made by an earlier call, or by one that runs beside this one
+    finally:
+        await connection.close()
+    return admin.set(username=ROLE, password=password)
+
+
+def _shared_url():
+    try:
+        url = make_url(os.environ[SHARED])
+    except (ArgumentError, ValueError):
+        url = None
+    if url is None or url.get_backend_name() not in ("postgresql", "postgres"):
+        raise ServerError(
+            f"{SHARED} cannot be read: write it as "
+            "postgresql://user:password@host:5432/database, with special "
+            "characters percent-encoded."
+        )
+    return url
+
+
+async def _connect(url):
+    """An asyncpg connection to ``url``; ServerError says what is wrong."""
+    dsn = url.set(drivername="postgresql").render_as_string(False)
+    where = f"{url.host}:{url.port or 5432}"
+    try:
+        return await asyncpg.connect(dsn, timeout=10)
+    except (asyncpg.InvalidPasswordError,
+            asyncpg.InvalidAuthorizationSpecificationError):
+        problem = f"{where} refuses user {url.username!r}: check " \
+                  "the user and the password"
+    except asyncpg.InvalidCatalogNameError:
+        problem = f"{where} has no database {url.database!r}: name one " \
+                  "that exists, such as postgres"
+    except asyncpg.TooManyConnectionsError:
+        problem = f"{where} has no connection left: close some, or raise " \
+                  "max_connections there"
+    except (OSError, asyncio.TimeoutError):
+        problem = f"no PostgreSQL answers at {where}: start it, or correct " \
+                  "the host and the port"
+    source = f" Or unset {SHARED}." if os.environ.get(SHARED) else ""
+    raise ServerError(f"{problem[0].upper()}{problem[1:]}.{source}")
+
+
+def _for_driver(url, driver):
+    """``url`` for one driver; they disagree on the name of the SSL option."""
+    query = dict(url.query)
+    mode = query.pop("sslmode", query.pop("ssl", None))
+    if mode:
+        query["ssl" if driver == "asyncpg" else "sslmode"] = mode
+    return url.set(drivername=f"postgresql+{driver}", query=query)
+
+
+def _janitor_environment():
+    package = str(Path(__file__).parents[1])
+    paths = [package, os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+
+
+async def _drop_abandoned(name):
+    """Drop a database on the shared server, whoever still holds it open."""
+    connection = await _connect(_shared_url())
+    await connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    await connection.close()
+
+
+if __name__ == "__main__":  # run by the keeper when the kernel has gone
+    asyncio.run(_drop_abandoned(sys.argv[1]))

@@ -1,0 +1,100 @@
+"""Prove that something fails, and show how, in a few stable lines."""
+
+import re
+import textwrap
+import warnings
+from dataclasses import dataclass
+
+from .stacks import your_line
+
+WIDTH = 79
+
+# A lazy load that aiosqlite's dialect refuses leaves this coroutine behind;
+# Python would complain below whichever later cell happens to free it.
+warnings.filterwarnings(
+    "ignore", message="coroutine 'Connection.cursor' was never awaited")
+
+
+@dataclass
+class Failure:
+    """What was raised: types from the outside in, message, your own line."""
+
+    chain: tuple[type, ...] = ()
+    message: str = ""
+    line: str = ""
+
+    def __str__(self):
+        rows = [("raised", self.chain[0].__name__)]
+        rows += [("caused by", cause.__name__) for cause in self.chain[1:]]
+        rows += [("says", self.message), ("your line", self.line)]
+        return "\n".join(
+            textwrap.fill(text, WIDTH, initial_indent=f"{label:<10} ",
+                          subsequent_indent=" " * 11)
+            for label, text in rows if text
+        )
+
+
+class expect_failure:
+    """A ``with`` block that must fail, and says so if it does not.
+
+    Takes the exception type or a tuple of types that may arrive, ``cause``
+    (the type of the innermost exception, wrapped or not) and ``phrase``
+    (text that the message must contain). Prints the Failure, unless ``show``
+    is False; ``as`` gives it to you. Raises AssertionError when nothing, or
+    something else, is raised.
+    """
+
+    def __init__(self, expected, *, cause=None, phrase="", show=True):
+        self._expected = expected
+        self._cause = cause
+        self._phrase = phrase
+        self._show = show
+        self._failure = Failure()
+
+    def __enter__(self):
+        return self._failure
+
+    def __exit__(self, _type, error, tb):
+        names = getattr(self._expected, "__name__", None) or " or ".join(
+            one.__name__ for one in self._expected)
+        if error is None:
+            raise AssertionError(f"{names} was expected; nothing was raised.")
+        if not isinstance(error, self._expected):
+            raise AssertionError(
+                f"{names} was expected; {type(error).__name__} was raised.")
+        chain = tuple(wrapped(error))
+        failure = self._failure
+        failure.chain = tuple(map(type, chain))
+        failure.message = _telling_line(chain[-1], self._phrase)
+        failure.line = your_line(tb)
+        if self._cause and not issubclass(failure.chain[-1], self._cause):
+            raise AssertionError(
+                f"{self._cause.__name__} was expected as the cause; it was "
+                f"{failure.chain[-1].__name__}.")
+        if self._phrase not in str(error):
+            raise AssertionError(
+                f"{self._phrase!r} was expected in the message; it reads "
+                f"{failure.message!r}.")
+        if self._show:
+            print(failure)
+        return True
+
+
+def wrapped(error):
+    """``error``, then the exception it wraps, and so on to the first one.
+
+    Follows ``raise … from`` and SQLAlchemy's ``.orig``. Yields exceptions.
+    """
+    seen = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = getattr(error, "orig", None) or error.__cause__
+
+
+def _telling_line(error, phrase):
+    """The message's first line, or the one with ``phrase``, made stable."""
+    lines = str(error).strip().splitlines() or [""]
+    line = next((line for line in lines if phrase in line), lines[0]).strip()
+    line = re.sub(r"\s*\(Background on this error at: .*", "", line)
+    return re.sub(r"0x[0-9a-fA-F]{6,}", "0x…", line)

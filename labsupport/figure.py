@@ -1,0 +1,27 @@
+"""A picture for the eye, and the same facts as text."""
+
+from html import escape
+from urllib.parse import quote
+
+
+class Figure:
+    """An SVG picture with its alt text and its text twin.
+
+    The SVG travels as an ``<img>``: JupyterLab shows that even in a notebook
+    it does not trust, and the picture follows the light or dark theme. The
+    text twin is what a terminal, a screen reader and nbval get.
+    """
+
+    def __init__(self, svg, alt, text):
+        self.svg, self.alt, self.text = svg, alt, text
+
+    def __repr__(self):
+        return self.text
+
+    def _repr_html_(self):
+        # The usual marks stay readable: the notebook's diff is for people.
+        data = quote(self.svg, safe=" =/:;,()'!*@[]{}|~$&+?")
+        return (f'<img alt="{escape(self.alt)}" '
+                f'src="data:image/svg+xml,{data}">\n'
+                "<details><summary>the same as text</summary>"
+                f"<pre>{escape(self.text)}</pre></details>")

@@ -1,0 +1,122 @@
+"""The record shop: the one schema of the course, and the rows in it.
+
+    Artist 1 ── n Album 1 ── n Track n ── m Playlist
+"""
+
+from __future__ import annotations
+
+import datetime
+
+from sqlalchemy import Column, ForeignKey, Table, func, insert
+from sqlalchemy.ext.asyncio import AsyncAttrs
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    mapped_column,
+    relationship,
+)
+
+
+class Base(AsyncAttrs, DeclarativeBase):
+    """Base class of all models of the course."""
+
+
+track_playlist = Table(
+    "track_playlist",
+    Base.metadata,
+    Column("track_id", ForeignKey("track.id"), primary_key=True),
+    Column("playlist_id", ForeignKey("playlist.id"), primary_key=True),
+)
+
+
+class Artist(Base):
+    __tablename__ = "artist"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    biography: Mapped[str] = mapped_column(default="", deferred=True)
+    albums: Mapped[list[Album]] = relationship(
+        back_populates="artist", order_by="Album.id")
+
+
+class Album(Base):
+    __tablename__ = "album"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    title: Mapped[str]
+    stock: Mapped[int] = mapped_column(default=0)
+    artist_id: Mapped[int] = mapped_column(ForeignKey("artist.id"))
+    updated_at: Mapped[datetime.datetime] = mapped_column(
+        server_default=func.now(), onupdate=func.now())
+    artist: Mapped[Artist] = relationship(back_populates="albums")
+    tracks: Mapped[list[Track]] = relationship(
+        back_populates="album", order_by="Track.id")
+
+
+class Track(Base):
+    __tablename__ = "track"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    title: Mapped[str]
+    seconds: Mapped[int]
+    album_id: Mapped[int] = mapped_column(ForeignKey("album.id"))
+    album: Mapped[Album] = relationship(back_populates="tracks")
+    playlists: Mapped[list[Playlist]] = relationship(
+        secondary=track_playlist, back_populates="tracks",
+        order_by="Playlist.id")
+
+
+class Playlist(Base):
+    __tablename__ = "playlist"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    tracks: Mapped[list[Track]] = relationship(
+        secondary=track_playlist, back_populates="playlists",
+        order_by="Track.id")
+
+
+CATALOGUE = {  # artist → title of the album → titles of its tracks
+    "Nina Bell": {
+        "Blue Hour": ["Lantern", "Ferry", "Slow Rain"],
+        "Second Light": ["Window", "Tall Grass"],
+    },
+    "The Harbour Five": {
+        "Low Tide": ["Gull", "Rope", "Anchor", "Salt"],
+        "Night Boat": ["Signal", "Deck"],
+        "Winter Quay": ["Ice", "Lamp", "Home"],
+    },
+    "Otis Marlow": {
+        "Gravel Road": ["Dust", "Mile Nine", "Porch"],
+    },
+}
+PLAYLISTS = {"Rainy Sunday": ["Slow Rain", "Window", "Lamp"],
+             "Late Shift": ["Lantern", "Signal", "Dust"]}
+
+
+async def seed(engine):
+    """Create the tables in ``engine``'s empty database and fill them.
+
+    Three artists, six albums, seventeen tracks, two playlists; each id
+    counts from 1 in the order of ``CATALOGUE``.
+    """
+    artists, albums, tracks = [], [], []
+    for name, discography in CATALOGUE.items():
+        artists.append({"name": name, "biography": f"{name}, since 1998."})
+        for title, songs in discography.items():
+            albums.append({"title": title, "stock": 3,
+                           "artist_id": len(artists)})
+            tracks += [{"title": song, "seconds": 180 + 10 * len(song),
+                        "album_id": len(albums)} for song in songs]
+    number = {track["title"]: i for i, track in enumerate(tracks, 1)}
+    members = [{"track_id": number[title], "playlist_id": i}
+               for i, titles in enumerate(PLAYLISTS.values(), 1)
+               for title in titles]
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+        await connection.execute(insert(Artist), artists)
+        await connection.execute(insert(Album), albums)
+        await connection.execute(insert(Track), tracks)
+        await connection.execute(
+            insert(Playlist), [{"name": name} for name in PLAYLISTS])
+        await connection.execute(insert(track_playlist), members)

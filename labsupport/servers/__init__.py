@@ -1,0 +1,5 @@
+"""Real database servers: found, started, and stopped with their kernel."""
+
+
+class ServerError(RuntimeError):
+    """A server cannot be used; the message says in one sentence what to do."""

@@ -1,0 +1,108 @@
+"""What holds for the whole run: where it may write, and that it tidies up."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).parents[1]
+IN_CI = os.environ.get("CI") == "true"
+
+
+def pytest_configure(config):
+    if hasattr(config, "workerinput"):
+        return  # a worker inherits what follows
+    # A place of our own: what is left there was left by this run.
+    directory = tempfile.mkdtemp(prefix="labtest-")
+    os.chmod(directory, 0o711)  # the server's user has to reach its own part
+    os.environ["TMPDIR"] = tempfile.tempdir = directory
+    os.environ.setdefault("PYTHONPATH", str(ROOT))
+    # Nobody's server but our own.
+    for name in ("LAB_POSTGRES_URL", "LAB_PG_BINDIR"):
+        os.environ.pop(name, None)
+
+
+def pytest_sessionfinish(session):
+    from labsupport.servers import postgres
+
+    postgres.stop()  # of this process; it still lives when we look
+    if hasattr(session.config, "workerinput"):
+        return
+    directory = Path(os.environ["TMPDIR"])
+    left = leftovers(directory)
+    if left:
+        session.config.pluginmanager.get_plugin("terminalreporter").write_line(
+            "left behind: " + "; ".join(left), red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def leftovers(directory, seconds=10):
+    """What a run that wrote to ``directory`` left (list of str).
+
+    Files of the lab there, and living processes that were started with it
+    as their TMPDIR. Waits ``seconds`` for them to go: a server that has lost
+    its kernel needs a moment.
+    """
+    import time
+
+    deadline = time.monotonic() + seconds
+    while True:
+        left = [str(path) for path in directory.glob("lab-*")]
+        left += processes(f"TMPDIR={directory}".encode())
+        if not left or time.monotonic() > deadline:
+            return left
+        time.sleep(0.05)
+
+
+def processes(mark):
+    """Command lines of living processes with ``mark`` in the environment."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if process.name == str(os.getpid()) or \
+                    mark not in (process / "environ").read_bytes().split(b"\0"):
+                continue
+            words = (process / "cmdline").read_bytes().replace(b"\0", b" ")
+        except OSError:
+            continue  # it ended meanwhile, or is not ours to look at
+        if words and b"execnet" not in words and b"pytest" not in words:
+            found.append(f"{process.name} {words.decode().strip()}")
+    return found
+
+
+def need(condition, what):
+    """Go on if ``condition`` holds; otherwise skip, or fail under CI."""
+    if not condition:
+        (pytest.fail if IN_CI else pytest.skip)(what)
+
+
+@pytest.fixture(scope="session")
+def lessons():
+    """File name → notebook, of all lessons."""
+    from labsupport import authoring
+
+    return {path.name: authoring.read(path) for path in authoring.lessons()}
+
+
+@pytest.fixture
+def mini(tmp_path):
+    """Write a notebook of code cells, run it, and return its path."""
+    from labsupport import authoring
+
+    def write(*sources, tags=(), run=True):
+        notebook = nbformat.v4.new_notebook(metadata=authoring.METADATA)
+        for source in sources:
+            cell = nbformat.v4.new_code_cell(source)
+            cell.metadata["tags"] = list(tags)
+            notebook.cells.append(cell)
+        path = tmp_path / "mini.ipynb"
+        if run:
+            authoring.execute(path, notebook, allow_errors=True)
+        nbformat.write(notebook, path)
+        return path
+
+    return write
