@@ -79,7 +79,7 @@ def execute(path, notebook, **options):
 
 
 def normalise(path, notebook):
-    """Bring ``notebook`` into the stored form; a second time changes nothing."""
+    """Bring ``notebook`` into the stored form; doing it twice is no change."""
     notebook.metadata = nbformat.from_dict(METADATA)
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     _link(path, notebook)

@@ -1,0 +1,144 @@
+"""The notebooks are in their stored form, and nbval can go red.
+
+Strict nbval itself runs on ``notebooks/`` beside these tests: see
+``testpaths`` and ``addopts`` in pyproject.toml.
+"""
+
+import os
+import subprocess
+import sys
+import time
+
+import nbformat
+import pytest
+from conftest import processes
+
+from labsupport import authoring
+
+
+def nbval(path, *options, **environment):
+    """Run nbval on ``path`` as the suite does; the finished process."""
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider",
+         "-c", str(authoring.ROOT / "pyproject.toml"), "--rootdir",
+         str(path.parent), "--noconftest", *options, str(path)],
+        capture_output=True, text=True, timeout=300,
+        env={**os.environ, **environment})
+
+
+@pytest.mark.parametrize("path", [*authoring.lessons(), authoring.MAP],
+                         ids=lambda path: path.stem)
+def test_stored_form(path):
+    assert not authoring.stale(path), "run 'python3 -m labsupport author'"
+
+
+@pytest.mark.parametrize("old, new", [
+    ('"execution_count": 3', '"execution_count": 4'),
+    ('"id": "story-1"', '"id": "story-7"'),
+    ("raise NotImplementedError  # yours", "pass"),
+    ("[contents](README.md)", "[contents](elsewhere.md)"),
+    ('"name": "python3"', '"name": "mine"'),
+])
+def test_another_form_is_noticed(tmp_path, monkeypatch, old, new):
+    good = authoring.lessons()[-1]
+    path = tmp_path / good.name
+    content = good.read_text(encoding="utf-8")
+    assert old in content
+    path.write_text(content.replace(old, new, 1), encoding="utf-8")
+    assert authoring.stale(path)
+
+
+def test_check_fails_on_another_form(tmp_path):
+    good = authoring.lessons()[-1]
+    path = tmp_path / good.name
+    path.write_text(good.read_text(encoding="utf-8") + "\n")
+    assert authoring.main("check", [str(good)]) == 0
+    assert authoring.main("check", [str(path)]) == 1
+
+
+def test_two_runs_store_the_same(tmp_path):
+    """What differs from run to run is not stored: widgets, times, ids."""
+    notebook = authoring.read(authoring.lessons()[0])
+    notebook.cells = notebook.cells[:4]  # with two predictions
+    path = authoring.lessons()[0]
+    texts = {authoring.text(authoring.normalise(
+        path, authoring.execute(path, notebook))) for _ in range(2)}
+    assert len(texts) == 1 and "model_id" not in texts.pop()
+
+
+def test_nbval_passes_what_is_right(mini):
+    done = nbval(mini("print(6 * 7)"))
+    assert done.returncode == 0, done.stdout
+
+
+def test_nbval_rejects_another_output(mini):
+    path = mini("print(6 * 7)")
+    path.write_text(path.read_text().replace("42", "43"))
+    assert nbval(path).returncode == 1
+
+
+FAILURE = """
+from labsupport import expect_failure
+with expect_failure(ZeroDivisionError):
+    print(1 / {})
+"""
+
+
+def test_nbval_rejects_a_failure_that_does_not_happen(mini):
+    path = mini(FAILURE.format(0))
+    assert nbval(path).returncode == 0
+    for options in ((), ("--nbval-lax",)):
+        path.write_text(path.read_text().replace("1 / 0", "1 / 1"))
+        assert nbval(path, *options).returncode == 1
+
+
+def test_nbval_alone_would_pass_what_never_ran(mini):
+    """Why the structure test asks for execution counts."""
+    assert nbval(mini("print(6 * 7)", run=False)).returncode == 0
+
+
+LEFT = """
+import asyncio, gc, threading
+def foreign(task):
+    return not task.get_coro().cr_code.co_filename.endswith(
+        ("kernelbase.py", "zmqshell.py", "utils.py", "interactiveshell.py",
+         "iostream.py", "subshell_manager.py", "ipkernel.py", "queues.py"))
+print([task.get_coro().__qualname__ for task in asyncio.all_tasks()
+       if foreign(task)],
+      [t.name for t in threading.enumerate() if "worker" in t.name.lower()])
+"""
+
+
+def left_in_kernel(path, notebook):
+    """What a notebook leaves in its kernel, as the cell LEFT prints it."""
+    notebook.cells.append(nbformat.v4.new_code_cell(LEFT))
+    authoring.execute(path, notebook)
+    return notebook.cells[-1].outputs[0].text.strip()
+
+
+@pytest.mark.parametrize("path", authoring.lessons(),
+                         ids=lambda path: path.stem)
+def test_a_lesson_leaves_nothing(path, monkeypatch, tmp_path):
+    """After its last cell no task and no thread; then no process, no file."""
+    before = set(path.parent.iterdir())
+    monkeypatch.setenv("LAB_TEST_MARK", str(tmp_path))
+    assert left_in_kernel(path, authoring.read(path)) == "[] []"
+    mark = f"LAB_TEST_MARK={tmp_path}".encode()
+    deadline = time.monotonic() + 10
+    while (left := processes(mark)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert left == []
+    assert set(path.parent.iterdir()) <= before | {
+        path.parent / ".ipynb_checkpoints"}
+
+
+def test_a_task_that_is_left_is_noticed(mini):
+    path = mini("import asyncio\nt = asyncio.create_task(asyncio.sleep(99))",
+                run=False)
+    assert left_in_kernel(path, authoring.read(path)) == "['sleep'] []"
+
+
+def test_a_thread_that_is_left_is_noticed(mini):
+    path = mini("import aiosqlite\nc = await aiosqlite.connect(':memory:')",
+                run=False)
+    assert "worker" in left_in_kernel(path, authoring.read(path))

@@ -1,0 +1,477 @@
+"""Servers live with their kernel and die with it, whatever happens to it."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import asyncpg
+import pytest
+from conftest import ROOT, need, processes
+from jupyter_client.manager import start_new_kernel
+
+from labsupport import databases
+from labsupport.databases import postgres, sqlite
+from labsupport.servers import ServerError, postgres as server
+from labsupport.servers.keeper import Kept
+
+START = """
+import json
+from labsupport.databases import postgres, sqlite
+from labsupport.servers import postgres as server
+db, lite = await postgres(), await sqlite()
+kept = server.running().kept
+print(json.dumps([str(kept.directory), str(lite.aiosqlite.database)]))
+"""
+
+
+@pytest.fixture
+def reachable():
+    """A directory that the server's user can reach, as tmp_path is not."""
+    directory = Path(tempfile.mkdtemp(prefix="reachable-"))
+    directory.chmod(0o755 if os.geteuid() else 0o777)
+    return directory
+
+
+def program(path, *lines):
+    """Write an executable shell script."""
+    path.write_text("\n".join(["#!/bin/sh", *lines, ""]))
+    path.chmod(0o755)
+
+
+def wait(condition, what, seconds=20):
+    """Wait until ``condition()`` holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+
+
+def ask(client, code):
+    """Run a cell; what it prints (str) and the name of its error or None."""
+    text = []
+
+    def hook(message):
+        if message["msg_type"] == "stream":
+            text.append(message["content"]["text"])
+
+    reply = client.execute_interactive(code, output_hook=hook, timeout=90)
+    return "".join(text), reply["content"].get("ename")
+
+
+@contextmanager
+def kernel(tmp_path, name="kernel"):
+    """A kernel with servers: (manager, client, paths, mark in its env)."""
+    mark = f"{tmp_path}/{name}"
+    manager, client = start_new_kernel(
+        cwd=str(ROOT / "notebooks"),
+        env={**os.environ, "PYTHONPATH": str(ROOT), "LAB_TEST_MARK": mark})
+    try:
+        printed, error = ask(client, START)
+        assert error is None, printed
+        directory, file = json.loads(printed)
+        yield (manager, client, [Path(directory), Path(file).parent],
+               f"LAB_TEST_MARK={mark}".encode())
+    finally:
+        client.stop_channels()
+        if manager.has_kernel:
+            manager.shutdown_kernel(now=True)
+
+
+def gone(paths, mark):
+    """Assert that no directory and no process of a kernel is left."""
+    wait(lambda: not any(path.exists() for path in paths),
+         f"a directory is left of {paths}")
+    wait(lambda: not processes(mark), "a process is left")
+
+
+def test_interrupt_spares_the_server(tmp_path):
+    with kernel(tmp_path) as (manager, client, paths, _):
+        client.execute("import time; print('now', flush=True); time.sleep(60)")
+        while client.get_iopub_msg(timeout=30)["msg_type"] != "stream":
+            pass
+        manager.interrupt_kernel()
+        assert client.get_shell_msg(timeout=30)["content"]["ename"] \
+            == "KeyboardInterrupt"
+        printed, error = ask(client, "print(kept.alive(), "
+                             "await db.connections())")
+        assert (printed.strip(), error) == ("True 0", None)
+        assert paths[0].exists()
+
+
+@pytest.mark.parametrize("now", [False, True])
+def test_restart_takes_the_server_along(tmp_path, now):
+    with kernel(tmp_path) as (manager, client, paths, _):
+        assert paths[0].exists() and paths[1].exists()
+        manager.restart_kernel(now=now)
+        wait(lambda: not any(path.exists() for path in paths), "left")
+
+
+def test_sigkill_takes_the_server_along(tmp_path):
+    with kernel(tmp_path) as (manager, _, paths, mark):
+        os.kill(manager.provisioner.pid, signal.SIGKILL)
+        gone(paths, mark)
+
+
+def test_a_kernel_killed_while_its_server_starts(reachable):
+    process = subprocess.Popen(
+        [sys.executable, "-c",
+         "from labsupport.servers import postgres; postgres.running()"],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(reachable)})
+    wait(lambda: list(reachable.glob("lab-postgres-*")), "no start", 60)
+    process.kill()
+    process.wait()
+    mark = f"TMPDIR={reachable}".encode()
+    wait(lambda: not list(reachable.glob("lab-*")) and not processes(mark),
+         "something is left", 30)
+
+
+def test_two_kernels_do_not_meet(tmp_path):
+    with kernel(tmp_path, "one") as one, kernel(tmp_path, "two") as two:
+        assert one[2] != two[2]
+        os.kill(one[0].provisioner.pid, signal.SIGKILL)
+        gone(one[2], one[3])
+        printed, error = ask(two[1], "print(await db.connections())")
+        assert (printed.strip(), error) == ("0", None)
+
+
+def test_a_killed_server_is_replaced():
+    first = server.running()
+    pid = int((first.kept.directory / "data" / "postmaster.pid")
+              .read_text().split()[0])
+    os.kill(pid, signal.SIGKILL)
+    wait(lambda: not first.kept.alive(), "the keeper does not notice")
+
+    async def again():
+        db = await postgres()
+        await db.drop()
+
+    asyncio.run(again())
+    assert server.running() is not first
+    assert not first.kept.directory.exists()
+
+
+# the machine
+
+def python_for_others():
+    """A Python that every user of this machine may run, of our version."""
+    for candidate in (sys.executable, "/usr/bin/python3"):
+        try:
+            shown = subprocess.run(
+                [candidate, "-c", "import sys; print(sys.version_info[:2])"],
+                user="nobody", cwd="/", capture_output=True, text=True)
+        except OSError:
+            continue  # it is not there, or not for others
+        if shown.stdout.strip() == str(sys.version_info[:2]):
+            return candidate
+    return None
+
+
+AS_USER = """
+import asyncio, os
+from labsupport.databases import postgres
+from labsupport.servers import postgres as server
+async def main():
+    db = await postgres()
+    print(os.geteuid(), server.running().kept.directory.stat().st_uid)
+    await db.drop()
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two users")
+def test_two_ordinary_users_at_once():
+    import site
+
+    python = python_for_others()
+    if python is None:
+        pytest.skip("no Python here that other users may run")
+    running = []
+    for name in ("nobody", "daemon"):
+        running.append(subprocess.Popen(
+            [python, "-c", AS_USER], user=name, group="nogroup",
+            extra_groups=[], cwd="/", text=True, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, env={
+                "PATH": "/usr/bin:/bin", "HOME": "/nonexistent",
+                "PYTHONDONTWRITEBYTECODE": "1",
+                "PYTHONPATH": os.pathsep.join(
+                    [str(ROOT), *site.getsitepackages()]),
+                "TMPDIR": "/tmp"}))
+    for process in running:
+        out, err = process.communicate(timeout=90)
+        assert process.returncode == 0, err
+        uid, owner = out.split()
+        assert uid == owner != "0"
+
+
+def test_the_server_listens_on_loopback_and_asks_for_a_password():
+    admin = server.running().admin
+    assert admin.host == "127.0.0.1" and len(admin.password) >= 20
+
+    async def with_password(user, password):
+        connection = await asyncpg.connect(
+            host=admin.host, port=admin.port, user=user, password=password,
+            database="postgres")
+        listens = await connection.fetchval("SHOW listen_addresses")
+        method = await connection.fetchval(
+            "SELECT rolpassword FROM pg_authid WHERE rolname = 'postgres'")
+        await connection.close()
+        return listens, method[:13]
+
+    assert asyncio.run(with_password("postgres", admin.password)) == (
+        "127.0.0.1", "SCRAM-SHA-256")
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        asyncio.run(with_password("postgres", "guessed"))
+
+
+def test_a_lesson_is_no_superuser():
+    async def go():
+        db = await postgres()
+        connection = await asyncpg.connect(
+            db.asyncpg.set(drivername="postgresql")
+            .render_as_string(hide_password=False))
+        row = await connection.fetchrow(
+            "SELECT rolsuper, rolcreatedb, pg_get_userbyid(datdba) AS owner "
+            "FROM pg_roles, pg_database WHERE rolname = current_user "
+            "AND datname = current_database()")
+        other = await postgres()
+        await connection.close()
+        await db.drop()
+        await other.drop()
+        return tuple(row), db.asyncpg.database != other.asyncpg.database
+
+    assert asyncio.run(go()) == ((False, False, "lab"), True)
+
+
+def test_many_databases_at_once():
+    async def go():
+        server.stop()
+        dbs = await asyncio.gather(*(postgres() for _ in range(5)))
+        for db in dbs:
+            await db.drop()
+
+    asyncio.run(go())
+
+
+def test_nothing_secret_on_a_command_line():
+    admin = server.running().admin
+    for line in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            assert admin.password.encode() not in line.read_bytes()
+        except OSError:
+            continue  # the process ended meanwhile
+
+
+# what can go wrong
+
+def test_a_taken_port_is_passed_over(monkeypatch):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        ports = iter([taken.getsockname()[1], server.free_port()])
+        monkeypatch.setattr(server, "free_port", lambda: next(ports))
+        started = server.start()
+        started.kept.stop()
+        assert started.admin.port != taken.getsockname()[1]
+
+
+def test_all_ports_taken(monkeypatch):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        monkeypatch.setattr(server, "free_port",
+                            lambda: taken.getsockname()[1])
+        monkeypatch.setattr(server, "PORT_TRIES", 2)
+        with pytest.raises(ServerError, match="no free port in 2 tries"):
+            server.start()
+
+
+@pytest.mark.parametrize("broken, message", [
+    ("exit 1", "did not start"),
+    ("echo 'FATAL: could not write: No space left on device' >&2; exit 1",
+     "the disk is full"),
+])
+def test_a_server_that_dies_at_start(monkeypatch, reachable, broken, message):
+    real = server.postgres_bindir()
+    program(reachable / "initdb", f'exec {real}/initdb "$@"')
+    # initdb calls postgres too, never with -D first: that one has to work.
+    program(reachable / "postgres",
+            f'[ "$1" = -D ] || exec {real}/postgres "$@"', broken)
+    monkeypatch.setenv("LAB_PG_BINDIR", str(reachable))
+    with pytest.raises(ServerError, match=message):
+        server.start()
+
+
+def test_a_failing_initdb_is_told(monkeypatch, reachable):
+    for name in ("initdb", "postgres"):
+        program(reachable / name, "echo 'initdb: error: no'; exit 1")
+    monkeypatch.setenv("LAB_PG_BINDIR", str(reachable))
+    with pytest.raises(ServerError, match="did not start .*LAB_POSTGRES_URL"):
+        server.start()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="about being root")
+def test_root_in_a_closed_directory_is_told(monkeypatch, tmp_path):
+    for name in ("initdb", "postgres"):
+        program(tmp_path / name, "exit 0")
+    monkeypatch.setenv("LAB_PG_BINDIR", str(tmp_path))
+    with pytest.raises(ServerError, match="run it as an ordinary user"):
+        server.start()
+
+
+def test_drop_refuses_while_a_connection_is_open():
+    async def go():
+        db = await postgres()
+        connection = await asyncpg.connect(
+            db.asyncpg.set(drivername="postgresql")
+            .render_as_string(hide_password=False))
+        assert await db.connections() == 1
+        with pytest.raises(RuntimeError, match="still in use"):
+            await db.drop()
+        await connection.close()
+        await db.drop()
+
+    asyncio.run(go())
+
+
+def test_sqlite_goes_with_drop():
+    async def go():
+        db = await sqlite()
+        directory = Path(db.aiosqlite.database).parent
+        assert directory.exists()
+        await db.drop()
+        assert not directory.exists()
+
+    asyncio.run(go())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a PID namespace needs root")
+def test_a_pid_1_that_never_reaps(tmp_path):
+    """As in some containers: orphans stay zombies, and must not matter."""
+    done = subprocess.run(
+        ["unshare", "--pid", "--fork", "--mount-proc", sys.executable,
+         str(Path(__file__).with_name("pid_one.py"))],
+        capture_output=True, text=True, timeout=90,
+        env={**os.environ, "PYTHONPATH": str(ROOT)})
+    if "Operation not permitted" in done.stderr:
+        pytest.skip("this container may not make a PID namespace")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "directory gone, server gone, starts again"
+
+
+# a shared server
+
+@pytest.fixture
+def shared(monkeypatch):
+    """URL of a role that may create databases on a server of its own."""
+    started = server.start()
+    admin = started.admin.set(drivername="postgresql") \
+        .render_as_string(hide_password=False)
+
+    async def sql(statement):
+        connection = await asyncpg.connect(admin)
+        try:
+            return await connection.fetch(statement)
+        finally:
+            await connection.close()
+
+    def run(statement):
+        return asyncio.run(sql(statement))
+
+    run("CREATE ROLE anna LOGIN CREATEDB PASSWORD 'p@ss/word'")
+    run("CREATE ROLE bert LOGIN PASSWORD 'b'")
+    url = started.admin.set(drivername="postgresql", username="anna",
+                            password="p@ss/word")
+
+    def use(url):
+        monkeypatch.setenv(databases.SHARED, url if isinstance(url, str)
+                           else url.render_as_string(hide_password=False))
+
+    use(url)
+    yield url, use, run
+    started.kept.stop()
+
+
+OURS = "SELECT datname FROM pg_database WHERE datname LIKE 'lab\\_%'"
+
+
+def test_a_shared_server_gets_a_database_and_loses_it(shared):
+    _, _, run = shared
+    run("CREATE DATABASE lab_of_somebody_else")
+
+    async def go():
+        db = await postgres()
+        assert "shared" in str(db)
+        connection = await asyncpg.connect(
+            db.asyncpg.set(drivername="postgresql")
+            .render_as_string(hide_password=False))
+        assert await connection.fetchval("SELECT current_user") == "anna"
+        await connection.close()
+        await db.drop()
+
+    asyncio.run(go())
+    assert [row["datname"] for row in run(OURS)] == ["lab_of_somebody_else"]
+
+
+def test_a_shared_server_is_tidied_after_sigkill(shared, tmp_path):
+    _, _, run = shared
+    with kernel(tmp_path) as (manager, client, _, _):
+        # START asks for a server of its own too; only the database matters.
+        assert len(run(OURS)) == 1
+        os.kill(manager.provisioner.pid, signal.SIGKILL)
+        wait(lambda: not run(OURS), "the database is left")
+
+
+@pytest.mark.parametrize("change, message", [
+    (lambda url: "nonsense", "cannot be read: write it as postgresql://"),
+    (lambda url: "mysql://a:b@c/d", "cannot be read"),
+    (lambda url: url.set(password="wrong"), "refuses user 'anna'"),
+    (lambda url: url.set(username="bert", password="b"),
+     "may not create databases: ask for ALTER ROLE \"bert\" CREATEDB"),
+    (lambda url: url.set(database="nowhere"), "has no database 'nowhere'"),
+    (lambda url: url.set(port=server.free_port()), "No PostgreSQL answers"),
+    (lambda url: url.set(host="no-such-host.invalid"), "No PostgreSQL ans"),
+])
+def test_a_bad_url_gets_one_sentence(shared, change, message):
+    url, use, run = shared
+    use(change(url))
+    with pytest.raises(ServerError, match=message) as raised:
+        asyncio.run(postgres())
+    assert len(str(raised.value)) < 300 and "\n" not in str(raised.value)
+    assert run(OURS) == []
+
+
+def test_ssl_options_reach_each_driver_in_its_own_words():
+    from sqlalchemy import make_url
+
+    for option in ("ssl", "sslmode"):
+        url = make_url(f"postgresql://u@h/d?{option}=require&application_"
+                       "name=x")
+        assert dict(databases._for_driver(url, "asyncpg").query) == {
+            "ssl": "require", "application_name": "x"}
+        assert dict(databases._for_driver(url, "psycopg").query) == {
+            "sslmode": "require", "application_name": "x"}
+
+
+def test_a_keeper_whose_command_fails_says_why():
+    with pytest.raises(RuntimeError, match="returned non-zero"):
+        Kept("lab-test-", prepare=[[sys.executable, "-c", "exit(3)"]])
+
+
+def test_ci_needs_its_servers(monkeypatch):
+    """Under CI a missing server is no reason to skip."""
+    import conftest
+
+    monkeypatch.setattr(conftest, "IN_CI", True)
+    with pytest.raises(pytest.fail.Exception, match="missing"):
+        need(False, "missing")
+    monkeypatch.setattr(conftest, "IN_CI", False)
+    with pytest.raises(pytest.skip.Exception, match="missing"):
+        need(False, "missing")
