@@ -19,6 +19,10 @@ STAMP = os.path.join(VENV, "labsupport.stamp")
 OLDEST = (3, 11)
 FREE_BYTES = 10 ** 9  # what the environment takes, and some air
 
+QUIET = """{"@jupyterlab/apputils-extension:notification":
+ {"fetchNews": "false", "checkForUpdates": false, "doNotDisturbMode": true}}
+"""
+
 USAGE = """usage: python3 -m labsupport COMMAND [ARGUMENTS]
 
   lab     open JupyterLab at the first lesson; ARGUMENTS go to jupyter lab
@@ -39,11 +43,7 @@ def main(arguments):
                    "run this command with it." % sys.version_info[:2])
     command, rest = (arguments or [""])[0], arguments[1:]
     if command == "lab":
-        words = ["-m", "jupyterlab", "notebooks/00_start_here.ipynb",
-                 # Nobody is asked for news or updates from the network.
-                 "--LabApp.news_url=None",
-                 "--LabApp.check_for_updates_class="
-                 "jupyterlab.NeverCheckForUpdate"]
+        words = ["-m", "jupyterlab", "notebooks/00_start_here.ipynb"]
         if hasattr(os, "geteuid") and os.geteuid() == 0:
             words.append("--allow-root")
     elif command == "test":
@@ -114,6 +114,10 @@ def install(python):
     where = subprocess.check_output(
         [python, "-c", "import site; print(site.getsitepackages()[0])"])
     write(os.path.join(where.decode().strip(), "labsupport.pth"), ROOT + "\n")
+    # JupyterLab's defaults: no pop-up that asks to fetch news.
+    settings = os.path.join(VENV, "share", "jupyter", "lab", "settings")
+    os.makedirs(settings, exist_ok=True)
+    write(os.path.join(settings, "overrides.json"), QUIET)
 
 
 def run(words):

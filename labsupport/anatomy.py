@@ -3,7 +3,7 @@
 from .figure import Figure
 from .svg import BLUE, GREEN, arrow, box, picture, text
 
-SLOT, GAP, TOP, BOX = 16, 6, 44, 150
+SLOT, GAP, TOP, BOX = 16, 6, 44, 176
 
 
 def engine_anatomy(engine):
@@ -29,7 +29,7 @@ def engine_anatomy(engine):
             shapes.append(arrow(x - 28, TOP + 30, x - 2))
         shapes += [text(x, TOP - 14, part, kind="head"),
                    box(x, TOP, BOX, 60),
-                   text(x + 8, TOP + 25, name[:22]),
+                   text(x + 8, TOP + 25, name[:24]),
                    text(x + 8, TOP + 45, detail[:26], kind="small")]
     shapes += _slots(pool, 20)
     return Figure(picture(width, TOP + 130, *shapes),

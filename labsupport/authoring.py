@@ -158,8 +158,11 @@ def binder_url(file):
 
 
 def course_map(old):
-    """The map of the course (str): ``old`` with its table written anew."""
-    rows = ["| lesson | minutes reading + exercises | servers |",
+    """The map of the course (str): ``old`` with its table written anew.
+
+    Raises ValueError if the marks around the table are gone.
+    """
+    rows = ["", "| lesson | minutes reading + exercises | servers |",
             "|---|---|---|"]
     for path in lessons():
         notebook = read(path)
@@ -168,8 +171,11 @@ def course_map(old):
         minutes = " + ".join(re.findall(r"\d+", facts["Time"]))
         rows.append(f"| [{heading(notebook)}]({path.name}) | {minutes} "
                     f"| {facts['Runs on'].rstrip('.')} |")
-    return re.sub(r"(?<=<!-- lessons -->\n).*?(?=\n<!-- end -->)",
-                  lambda _: "\n".join(rows), old, flags=re.DOTALL)
+    before, mark, rest = old.partition("<!-- lessons -->\n")
+    _, end, after = rest.partition("<!-- end -->")
+    if not (mark and end):
+        raise ValueError("the marks <!-- lessons --> and <!-- end --> are gone")
+    return before + mark + "\n".join(rows) + "\n\n" + end + after
 
 
 def stale(path):

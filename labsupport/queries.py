@@ -50,15 +50,18 @@ class Queries(list):
         return "\n".join(lines)
 
     def _repr_html_(self):
+        def row(tag, *fields):
+            cells = (f'<{tag} style="text-align:left">{field}</{tag}>'
+                     for field in fields)
+            return f"<tr>{''.join(cells)}</tr>"
+
         rows = "".join(
-            f"<tr><td>{number}</td><td>{escape(query.origin)}</td>"
-            f'<td style="text-align:left"><code>{escape(_short(query.sql))}'
-            "</code></td></tr>"
-            for number, query in enumerate(self, 1)
-        )
+            row("td", number, escape(query.origin),
+                f"<code>{escape(_short(query.sql))}</code>")
+            for number, query in enumerate(self, 1))
         return (f"<table><caption>statements sent: {len(self)}</caption>"
-                "<tr><th>no.</th><th>asked for by</th><th>statement</th></tr>"
-                f"{rows}</table>")
+                + row("th", "no.", "asked for by", "statement")
+                + rows + "</table>")
 
 
 @contextmanager
