@@ -121,15 +121,18 @@ def install(python):
 
 
 def run(words):
-    """Run a step of the installation, shown as it goes; Stop if it fails."""
+    """Run a step of the installation, told as it goes; Stop if it fails."""
     process = subprocess.Popen(words, stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT)
-    seen = []
+    seen, fetched = [], 0
     for line in process.stdout:
         text = line.decode("utf-8", "replace")
-        sys.stdout.write("  " + text)
-        sys.stdout.flush()
         seen.append(text)
+        fetched += text.startswith("Collecting ")
+        if text.startswith("Collecting ") and fetched % 10 == 0:
+            say("  %d packages fetched …" % fetched)
+        elif text.startswith(("Installing", "Prepared", "Installed")):
+            say("  " + text.split(":")[0].strip())
     if process.wait():
         raise Stop(explained("".join(seen)))
 

@@ -1,18 +1,24 @@
 """Prove that something fails, and show how, in a few stable lines."""
 
+import asyncio
+import gc
 import re
 import textwrap
+import traceback
 import warnings
+from collections.abc import Coroutine
 from dataclasses import dataclass
+
+from sqlalchemy.exc import MissingGreenlet
 
 from .stacks import your_line
 
 WIDTH = 79
 
-# A lazy load that aiosqlite's dialect refuses leaves this coroutine behind;
-# Python would complain below whichever later cell happens to free it.
+# A refused wait leaves coroutines of the driver that nobody awaits. Most are
+# closed in _tidy; these are freed by SQLAlchemy before we can.
 warnings.filterwarnings(
-    "ignore", message="coroutine 'Connection.cursor' was never awaited")
+    "ignore", message=r"coroutine '[\w.]*(cursor|connect)' was never awaited")
 
 
 @dataclass
@@ -75,6 +81,7 @@ class expect_failure:
             raise AssertionError(
                 f"{self._phrase!r} was expected in the message; it reads "
                 f"{failure.message!r}.")
+        _tidy(chain)
         if self._show:
             print(failure)
         return True
@@ -98,3 +105,21 @@ def _telling_line(error, phrase):
     line = next((line for line in lines if phrase in line), lines[0]).strip()
     line = re.sub(r"\s*\(Background on this error at: .*", "", line)
     return re.sub(r"0x[0-9a-fA-F]{6,}", "0x…", line)
+
+
+def _tidy(chain):
+    """Close the coroutines that a refused wait never began.
+
+    Left alone, one is freed at some later moment, and Python complains below
+    whichever cell happens to run then. All frames of such a traceback are
+    synchronous and have ended: what waits in their variables waits for
+    nobody. An exception that a serialiser has swallowed is out of reach; its
+    garbage is collected in the next turn of the event loop.
+    """
+    if isinstance(chain[-1], MissingGreenlet):
+        for frame, _ in traceback.walk_tb(chain[-1].__traceback__):
+            for value in frame.f_locals.values():
+                if isinstance(value, Coroutine):
+                    value.close()
+    elif "MissingGreenlet" in str(chain[0]):
+        asyncio.get_running_loop().call_soon(gc.collect)

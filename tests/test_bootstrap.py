@@ -102,7 +102,9 @@ def test_an_interrupted_installation_is_repaired(clone, fake_uv):
         process = subprocess.Popen(
             [sys.executable, "-m", "labsupport", "test"], cwd=clone,
             env={**os.environ, "PATH": str(path)}, start_new_session=True,
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            # A shell starts its background jobs with SIGINT ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
         started = clone / ".venv" / "bin" / "python.started"
         deadline = time.monotonic() + 60
         while not started.exists():

@@ -63,13 +63,13 @@ def prove(exercise_id, solution, name, imports):
     asyncio.run(all_three())
 
 
-@pytest.mark.parametrize("exercise_id, solution, name, imports", shown())
+@pytest.mark.parametrize("exercise_id, solution, name, imports", list(shown()))
 def test_three_ways(exercise_id, solution, name, imports):
     prove(exercise_id, solution, name, imports)
     assert all(machinery.find(exercise_id).hints)
 
 
-@pytest.mark.parametrize("exercise_id, solution, name, imports", shown())
+@pytest.mark.parametrize("exercise_id, solution, name, imports", list(shown()))
 def test_stub_is_the_solution_without_your_lines(exercise_id, solution, name, imports):
     kept = [line for line in stub_of(solution).splitlines()
             if not line.endswith("  # yours")]

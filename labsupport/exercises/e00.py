@@ -1,5 +1,6 @@
 """Checks of ``00_start_here``."""
 
+import asyncio
 import inspect
 
 from sqlalchemy import event
@@ -58,17 +59,25 @@ async def count_rows(answer):
             "await asyncio.gather(\n"
             "        *(count_one(engine, table) for table in TABLES))",
             "[count_one(engine, table) for table in TABLES]", "coroutine"),
+        Misconception("await asyncio.gather", "asyncio.gather",
+                      "put await before it"),
     ),
 )
 async def count_together(answer):
     async with shop() as engine:
         held = most = 0
+        all_out = asyncio.Event()
 
         @event.listens_for(engine.sync_engine, "checkout")
-        def out(*_):
+        def out(connection, *_):
             nonlocal held, most
             held += 1
             most = max(most, held)
+            if held == 3:
+                all_out.set()
+            # Wait for the others: a quick query would be over before they
+            # have begun, and look as if it had run alone.
+            connection.run_async(lambda _: _at_most(all_out.wait(), 0.5))
 
         @event.listens_for(engine.sync_engine, "checkin")
         def back(*_):
@@ -76,6 +85,9 @@ async def count_together(answer):
             held -= 1
 
         counts = await answer(engine)
+        if inspect.isawaitable(counts):
+            raise NotYet("nobody waits for gather itself: put await before "
+                         "it.")
         for one in counts:
             if inspect.iscoroutine(one):
                 one.close()
@@ -87,3 +99,10 @@ async def count_together(answer):
         raise NotYet("the queries run one after the other: at most "
                      f"{most} connection was checked out at a time.")
     return "three connections at once, three answers."
+
+
+async def _at_most(waiting, seconds):
+    try:
+        await asyncio.wait_for(waiting, seconds)
+    except TimeoutError:
+        pass

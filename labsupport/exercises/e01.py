@@ -27,12 +27,18 @@ from . import Misconception, NotYet, exercise, shop
             "        user, password, host, database=database)",
             'f"postgresql+asyncpg://{user}:{password}@{host}/{database}"',
             "the password arrives as 'p'"),
+        Misconception(
+            'URL.create(\n        "postgresql+asyncpg",\n'
+            "        user, password, host, database=database)",
+            '"postgresql+asyncpg://%s:%s@%s/%s" % (user, __import__('
+            '"urllib.parse").parse.quote_plus(password), host, database)',
+            "the password arrives as"),
         Misconception("postgresql+asyncpg", "postgresql+psycopg2",
                       "psycopg2"),
     ),
 )
 async def engine_for(answer):
-    ugly = "p@ss/w:rd#%41"
+    ugly = "p@ss/w:rd #%41+"
     engine = answer("anna", ugly, "db.example.org", "shop")
     url = engine.url
     if url.password != ugly:
