@@ -17,7 +17,8 @@ from conftest import ROOT, need
 from labsupport import authoring
 
 LOCK = ROOT / "tests" / "sqlalchemy-2.0.txt"
-PLACE = ROOT / ".venv-sqlalchemy-2.0"
+# "site-packages", so that its frames in a traceback count as a library's.
+PLACE = ROOT / ".venv-sqlalchemy-2.0" / "site-packages"
 UNITS = ["test_exercises.py", "test_claims.py", "test_labsupport.py"]
 
 pytestmark = pytest.mark.skipif(
