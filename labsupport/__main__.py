@@ -43,9 +43,7 @@ def main(arguments):
                    "run this command with it." % sys.version_info[:2])
     command, rest = (arguments or [""])[0], arguments[1:]
     if command == "lab":
-        words = ["-m", "jupyterlab", "notebooks/00_start_here.ipynb"]
-        if hasattr(os, "geteuid") and os.geteuid() == 0:
-            words.append("--allow-root")
+        words = jupyterlab(ROOT)
     elif command == "test":
         words = ["-m", "pytest", "-n", "2"]
     elif command in ("check", "author"):
@@ -60,6 +58,15 @@ def main(arguments):
     if os.name == "posix":
         os.execv(python, [python] + words + rest)
     return subprocess.call([python] + words + rest)
+
+
+def jupyterlab(root):
+    """The words that start JupyterLab in ``root``, at the first lesson."""
+    words = ["-m", "jupyterlab", "--ServerApp.root_dir=" + root,
+             "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb"]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        words.append("--allow-root")  # JupyterLab asks root to insist
+    return words
 
 
 def environment():

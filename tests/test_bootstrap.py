@@ -83,7 +83,8 @@ def test_it_installs_once_and_passes_arguments_on(clone, fake_uv):
     assert "['-n', '2', '-k', 'a b']" in first.stdout, first.stderr
     assert "Making the environment" in first.stdout
     second = call(clone, "lab", "--no-browser", path=path)
-    assert "'notebooks/00_start_here.ipynb'" in second.stdout
+    assert "/lab/tree/notebooks/00_start_here.ipynb'" in second.stdout
+    assert f"--ServerApp.root_dir={clone}'" in second.stdout
     assert "'--no-browser'" in second.stdout
     assert calls(path) == ["venv", "pip"]
 

@@ -18,6 +18,7 @@ from conftest import ROOT, need
 
 from labsupport import authoring
 from labsupport.__main__ import QUIET as QUIET_LAB
+from labsupport.__main__ import jupyterlab
 from labsupport.servers.postgres import free_port
 
 SHOTS = ROOT / "screenshots"
@@ -68,9 +69,8 @@ def lab(tmp_path_factory):
     url = f"http://127.0.0.1:{port}"
     log = open(home / "log", "w")
     server = subprocess.Popen(
-        [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root",
+        [sys.executable, *jupyterlab(str(home)), "--no-browser",
          f"--ServerApp.port={port}", f"--IdentityProvider.token={token}",
-         f"--ServerApp.root_dir={home / 'notebooks'}",
          "--LabApp.expose_app_in_browser=True",
          "--ServerApp.port_retries=0"],
         cwd=home, stdout=log, stderr=log,
@@ -132,8 +132,20 @@ def until(page, script, good, seconds=120):
 
 def open_lesson(page, lab, path):
     url, token = lab
-    page.goto(f"{url}/doc/tree/{path.name}?token={token}&reset")
+    page.goto(f"{url}/doc/tree/notebooks/{path.name}?token={token}&reset")
     until(page, READY, bool)
+
+
+def test_the_door_leads_to_the_first_lesson(page, lab):
+    url, token = lab
+    page.goto(f"{url}/?token={token}")
+    until(page, READY, bool)
+    shown = page.evaluate(
+        "() => window.jupyterapp.shell.currentWidget.context.path")
+    assert shown == "notebooks/00_start_here.ipynb"
+    page.wait_for_timeout(1500)  # a pop-up would come late
+    shoot(page, "door", whole=False)
+    assert page.locator(".Toastify__toast").count() == 0
 
 
 @pytest.mark.parametrize("path", authoring.lessons(),
