@@ -38,6 +38,8 @@ READY = """async () => {
   const kernel = widget.context.sessionContext.session?.kernel;
   return kernel?.status === 'idle' && kernel.connectionStatus === 'connected';
 }"""
+CAN_RUN = """() =>
+  window.jupyterapp.commands.isEnabled('notebook:run-all-cells')"""
 RUN_ALL = """() => {
   window.jupyterapp.commands.execute('notebook:run-all-cells'); }"""
 RESULT = """() => {
@@ -126,7 +128,10 @@ def until(page, script, good, seconds=120):
                 raise
         if value is not None and good(value):
             return value
-        assert time.monotonic() < deadline, f"last seen: {value}"
+        if time.monotonic() > deadline:
+            SHOTS.mkdir(exist_ok=True)
+            page.screenshot(path=SHOTS / "failure.png")
+            pytest.fail(f"last seen: {value}")
         page.wait_for_timeout(100)
 
 
@@ -134,6 +139,7 @@ def open_lesson(page, lab, path):
     url, token = lab
     page.goto(f"{url}/doc/tree/notebooks/{path.name}?token={token}&reset")
     until(page, READY, bool)
+    until(page, CAN_RUN, bool)
 
 
 def test_the_door_leads_to_the_first_lesson(page, lab):
