@@ -81,8 +81,17 @@ class SQLiteDatabase:
 
 
 async def sqlite():
-    """A fresh SQLiteDatabase; the file goes when this kernel ends."""
-    directory = await asyncio.to_thread(Kept, "lab-sqlite-")
+    """A fresh SQLiteDatabase; the file goes when this kernel ends.
+
+    Raises ServerError.
+    """
+    try:
+        directory = await asyncio.to_thread(Kept, "lab-sqlite-")
+    except RuntimeError as error:
+        raise ServerError(
+            f"No temporary directory can be made ({error}): free some space, "
+            "or set TMPDIR to a directory on another disk."
+        ) from None
     return SQLiteDatabase(
         URL.create("sqlite+aiosqlite",
                    database=str(directory.directory / "lab.db")),

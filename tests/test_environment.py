@@ -73,7 +73,7 @@ def test_lock(path):
 
 
 @pytest.mark.parametrize("old, new, fault", [
-    ("asyncpg==", "--index-url https://example.org\nasyncpg==", "host"),
+    ("asyncpg==", "--find-links https://example.org\nasyncpg==", "host"),
     ("    --hash=sha256:", "    # ", "no hash"),
 ])
 def test_a_broken_lock_is_noticed(old, new, fault):

@@ -66,6 +66,32 @@ def test_two_runs_store_the_same(tmp_path):
     assert len(texts) == 1 and "model_id" not in texts.pop()
 
 
+PROGRESS = """
+import asyncio
+from labsupport import progress
+progress.PATIENCE = {}
+with progress.progress("Starting the server"):
+    await asyncio.sleep(0.1)
+"""
+
+
+def test_progress_is_shown_and_leaves_no_trace(mini):
+    notebook = authoring.read(mini(PROGRESS.format(0)))
+    assert list(notebook.cells[0].outputs[0].data) == [authoring.WIDGET]
+    stored = authoring.normalise(authoring.lessons()[0], with_title(notebook))
+    assert stored.cells[-1].outputs == []
+
+
+def test_quick_work_shows_no_progress(mini):
+    assert authoring.read(mini(PROGRESS.format(60))).cells[0].outputs == []
+
+
+def with_title(notebook):
+    title = authoring.read(authoring.lessons()[0]).cells[0]
+    notebook.cells.insert(0, title)
+    return notebook
+
+
 def test_nbval_passes_what_is_right(mini):
     done = nbval(mini("print(6 * 7)"))
     assert done.returncode == 0, done.stdout

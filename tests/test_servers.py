@@ -324,6 +324,42 @@ def test_root_in_a_closed_directory_is_told(monkeypatch, tmp_path):
         server.start()
 
 
+FULL = """
+import asyncio, pathlib, tempfile
+from labsupport.databases import sqlite
+from labsupport.servers import ServerError, postgres
+try:
+    postgres.start()
+except ServerError as error:
+    print(error)
+assert list(pathlib.Path(tempfile.gettempdir()).glob("lab-*")) == []
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a full disk")
+def test_a_disk_that_is_really_full(reachable):
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c",
+         f"mount -t tmpfs -o size=20m,mode=1777 none {reachable} && "
+         f"TMPDIR={reachable} exec {sys.executable} -c '{FULL}'"],
+        capture_output=True, text=True, timeout=60,
+        env={**os.environ, "PYTHONPATH": str(ROOT)})
+    if "mount:" in done.stderr or "Operation not permitted" in done.stderr:
+        pytest.skip("this container may not mount a small disk")
+    assert done.returncode == 0, done.stderr
+    assert "the disk is full: free some space" in done.stdout
+    assert len(done.stdout.strip().splitlines()) == 1
+
+
+def test_no_temporary_directory(monkeypatch):
+    def fails(*_):
+        raise RuntimeError("[Errno 28] No space left on device")
+
+    monkeypatch.setattr(databases, "Kept", fails)
+    with pytest.raises(ServerError, match="No space left .*set TMPDIR"):
+        asyncio.run(sqlite())
+
+
 def test_drop_refuses_while_a_connection_is_open():
     async def go():
         db = await postgres()

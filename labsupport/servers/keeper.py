@@ -90,7 +90,11 @@ def main():
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), lambda *_: None)
     spec = json.loads(sys.stdin.buffer.readline())
-    directory = Path(tempfile.mkdtemp(prefix=spec["name"]))
+    try:
+        directory = Path(tempfile.mkdtemp(prefix=spec["name"]))
+    except OSError as error:
+        tell(log=str(error))
+        return
     try:
         run(spec, directory)
     finally:
