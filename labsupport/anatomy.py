@@ -21,6 +21,8 @@ def engine_anatomy(engine):
              ("pool", type(pool).__name__, _counts(pool))]
     words = "\n".join(f"{part:<8} {name} ({detail})"
                       for part, name, detail in parts)
+    if _sized(pool):
+        words += f"\nplaces   {_places(pool)}"
     shapes = []
     width = len(parts) * (BOX + 30) + 30
     for number, (part, name, detail) in enumerate(parts):
@@ -47,16 +49,23 @@ def _counts(pool):
     return f"{pool.checkedout()} checked out, {pool.checkedin()} idle"
 
 
+def _overflow(pool):
+    # The pool has no public name for the most that it may open beyond size.
+    return max(pool._max_overflow, 0)
+
+
+def _places(pool):
+    return f"{pool.size()}, and {_overflow(pool)} overflow"
+
+
 def _slots(pool, x):
     """The pool's places, from the left: in use, idle, empty, overflow."""
     if not _sized(pool):
         return []
     size, out, idle = pool.size(), pool.checkedout(), pool.checkedin()
-    # The pool has no public name for the most that it may open beyond size.
-    overflow = max(pool._max_overflow, 0)
-    shapes = [text(x, TOP + 88, f"places in the pool: {size}, and "
-                   f"{overflow} overflow", kind="small")]
-    for number in range(size + overflow):
+    shapes = [text(x, TOP + 88, f"places in the pool: {_places(pool)}",
+                   kind="small")]
+    for number in range(size + _overflow(pool)):
         colour, mark = (
             (BLUE, "c") if number < out else
             (GREEN, "i") if number < out + idle else ("none", ""))
