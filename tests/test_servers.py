@@ -509,3 +509,16 @@ def test_ci_needs_its_servers(monkeypatch):
     monkeypatch.setattr(conftest, "IN_CI", False)
     with pytest.raises(pytest.skip.Exception, match="missing"):
         need(False, "missing")
+
+
+def test_the_lessons_run_on_a_shared_server(shared):
+    """With a role that may create databases, and nothing left afterwards."""
+    _, _, run = shared
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
+         "-o", "addopts=", "--nbval-lax", "--nbval-current-env",
+         "--nbval-cell-timeout=120", "notebooks"],
+        cwd=ROOT, capture_output=True, text=True, timeout=300,
+        env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert run(OURS) == []
