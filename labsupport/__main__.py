@@ -5,6 +5,7 @@ Only the standard library is here, and only syntax that an old Python can
 read: it has to be able to say that it is too old.
 """
 
+import errno
 import hashlib
 import os
 import platform
@@ -73,7 +74,12 @@ def environment():
     """The Python (path) of ``.venv``, which is built if it is not current."""
     python = os.path.join(VENV, "Scripts" if os.name == "nt" else "bin",
                           "python")
-    if read(STAMP) == fingerprint():
+    if os.name == "posix":
+        import fcntl
+
+        # One at a time; the lock goes with this process.
+        fcntl.flock(os.open(ROOT, os.O_RDONLY), fcntl.LOCK_EX)
+    if read(STAMP) == fingerprint() and os.path.exists(python):
         return python
     if os.path.exists(VENV) and not os.path.exists(STAMP):
         raise Stop("%s is an environment of your own: activate it and run "
@@ -186,6 +192,13 @@ def write(path, text):
 
 
 def remove(path):
+    """Remove our environment; its stamp goes last, so that it stays ours."""
+    for name in os.listdir(path) if os.path.isdir(path) else []:
+        inside = os.path.join(path, name)
+        if os.path.isdir(inside) and not os.path.islink(inside):
+            shutil.rmtree(inside, ignore_errors=True)
+        elif inside != STAMP:
+            os.unlink(inside)
     shutil.rmtree(path, ignore_errors=True)
 
 
@@ -202,8 +215,11 @@ def entry():
         sys.stderr.write(str(stop) + "\n")
         return 2
     except OSError as error:
-        sys.stderr.write("%s: free space on the disk, or make %s writable, "
-                         "then run this again.\n" % (error, ROOT))
+        disk = (errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS)
+        advice = ("free space on the disk, or make %s writable" % ROOT
+                  if error.errno in disk else
+                  "restore the checkout with git")
+        sys.stderr.write("%s: %s, then run this again.\n" % (error, advice))
         return 2
     except KeyboardInterrupt:
         sys.stderr.write("\nInterrupted: run the same command again and it "

@@ -85,13 +85,7 @@ async def sqlite():
 
     Raises ServerError.
     """
-    try:
-        directory = await asyncio.to_thread(Kept, "lab-sqlite-")
-    except RuntimeError as error:
-        raise ServerError(
-            f"No temporary directory can be made ({error}): free some space, "
-            "or set TMPDIR to a directory on another disk."
-        ) from None
+    directory = await _keep("lab-sqlite-")
     return SQLiteDatabase(
         URL.create("sqlite+aiosqlite",
                    database=str(directory.directory / "lab.db")),
@@ -107,34 +101,51 @@ async def postgres():
     the database. Raises ServerError.
     """
     name = f"lab_{secrets.token_hex(6)}"
-    if os.environ.get(SHARED):
+    shared = bool(os.environ.get(SHARED))
+    if shared:
         admin = owner = _shared_url()
     else:
         with progress("Starting PostgreSQL"):
             admin = (await asyncio.to_thread(server.running)).admin
         owner = await _role(admin)
     connection = await _connect(admin)
+    janitor = None
     try:
+        # First the janitor: nothing else would drop the database if this
+        # kernel is killed.
+        janitor = await _keep(
+            "lab-janitor-", env=_janitor_environment(),
+            at_end=[sys.executable, "-m", "labsupport.databases", name],
+        ) if shared else None
         await connection.execute(
             f'CREATE DATABASE "{name}" OWNER "{owner.username}"')
         await connection.execute(
             f'REVOKE CONNECT ON DATABASE "{name}" FROM PUBLIC')
-    except asyncpg.InsufficientPrivilegeError:
-        raise ServerError(
-            f"The role {owner.username!r} in {SHARED} may not create "
-            f'databases: ask for ALTER ROLE "{owner.username}" CREATEDB.'
-        ) from None
+    except BaseException as error:
+        if janitor:
+            await asyncio.to_thread(janitor.stop)
+        if isinstance(error, asyncpg.InsufficientPrivilegeError):
+            raise ServerError(
+                f"The role {owner.username!r} in {SHARED} may not create "
+                f'databases: ask for ALTER ROLE "{owner.username}" CREATEDB.'
+            ) from None
+        raise
     finally:
         await connection.close()
-    janitor = None
-    if os.environ.get(SHARED):
-        # Nothing else would drop it if this kernel is killed.
-        janitor = await asyncio.to_thread(
-            Kept, "lab-janitor-", env=_janitor_environment(),
-            at_end=[sys.executable, "-m", "labsupport.databases", name])
     urls = (_for_driver(owner.set(database=name), driver)
             for driver in ("asyncpg", "psycopg"))
     return PostgresDatabase(*urls, admin, janitor)
+
+
+async def _keep(name, **options):
+    """A Kept without a server; ServerError says what is wrong."""
+    try:
+        return await asyncio.to_thread(Kept, name, **options)
+    except RuntimeError as error:
+        raise ServerError(
+            f"No temporary directory can be made ({error}): free some space, "
+            "or set TMPDIR to a directory on another disk."
+        ) from None
 
 
 async def _role(admin):
@@ -156,11 +167,13 @@ def _shared_url():
         url = make_url(os.environ[SHARED])
     except (ArgumentError, ValueError):
         url = None
-    if url is None or url.get_backend_name() not in ("postgresql", "postgres"):
+    if url is None or not (url.host and url.username) \
+            or url.get_backend_name() not in ("postgresql", "postgres") \
+            or set(url.query) - {"sslmode"}:
         raise ServerError(
             f"{SHARED} cannot be read: write it as "
             "postgresql://user:password@host:5432/database, with special "
-            "characters percent-encoded."
+            "characters percent-encoded; ?sslmode=… is the only option."
         )
     return url
 
@@ -181,9 +194,15 @@ async def _connect(url):
     except asyncpg.TooManyConnectionsError:
         problem = f"{where} has no connection left: close some, or raise " \
                   "max_connections there"
-    except (OSError, asyncio.TimeoutError):
-        problem = f"no PostgreSQL answers at {where}: start it, or correct " \
-                  "the host and the port"
+    except (OSError, asyncio.TimeoutError) as error:
+        if "rejected SSL" in str(error):
+            problem = f"{where} has no TLS: take sslmode out of the URL"
+        else:
+            problem = f"no PostgreSQL answers at {where}: start it, or " \
+                      "correct the host and the port"
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError,
+            OverflowError) as error:
+        problem = f"{where} cannot be used ({error})"
     source = f" Or unset {SHARED}." if os.environ.get(SHARED) else ""
     raise ServerError(f"{problem[0].upper()}{problem[1:]}.{source}")
 
@@ -191,9 +210,8 @@ async def _connect(url):
 def _for_driver(url, driver):
     """``url`` for one driver; they disagree on the name of the SSL option."""
     query = dict(url.query)
-    mode = query.pop("sslmode", query.pop("ssl", None))
-    if mode:
-        query["ssl" if driver == "asyncpg" else "sslmode"] = mode
+    if driver == "asyncpg" and "sslmode" in query:
+        query["ssl"] = query.pop("sslmode")
     return url.set(drivername=f"postgresql+{driver}", query=query)
 
 

@@ -98,7 +98,7 @@ def _origin(context):
         return "your statement"
     wrote = context.isinsert or context.isupdate or context.isdelete
     return context.execution_options.get(
-        ORIGIN, "flush" if wrote else "your statement")
+        ORIGIN, "write" if wrote else "your statement")
 
 
 @event.listens_for(Session, "do_orm_execute")

@@ -3,7 +3,7 @@
 from html import escape
 
 # Okabe and Ito's colours, which stay apart for colour-blind readers.
-BLUE, GREEN, ORANGE = "#0072B2", "#009E73", "#E69F00"
+BLUE, GREEN = "#0072B2", "#009E73"
 
 # An <img> cannot see JupyterLab's theme, so the ground is drawn too: the
 # same picture is readable on a light page and on a dark one.
@@ -27,17 +27,16 @@ def picture(width, height, *shapes):
     )
 
 
-def text(x, y, words, *, kind="", anchor="start"):
+def text(x, y, words, *, kind=""):
     """``words`` at ``x``, ``y``; ``kind`` is ``small``, ``head`` or none."""
-    return (f'<text x="{x}" y="{y}" class="{kind}" text-anchor="{anchor}">'
-            f"{escape(words)}</text>")
+    return f'<text x="{x}" y="{y}" class="{kind}">{escape(words)}</text>'
 
 
-def box(x, y, width, height, *, colour="none", line="#888", dashed=False):
+def box(x, y, width, height, *, colour="none", dashed=False):
     """A rectangle, filled with ``colour``, with a plain or dashed border."""
     dash = ' stroke-dasharray="4 3"' if dashed else ""
     return (f'<rect x="{x}" y="{y}" width="{width}" height="{height}" '
-            f'rx="4" fill="{colour}" stroke="{line}"{dash}/>')
+            f'rx="4" fill="{colour}" stroke="#888"{dash}/>')
 
 
 def arrow(x1, y, x2):

@@ -99,14 +99,15 @@ def test_another_lock_is_installed_anew(clone, fake_uv):
 
 def test_an_interrupted_installation_is_repaired(clone, fake_uv):
     path = fake_uv("open(sys.argv[4] + '.started', 'w'); time.sleep(600)")
+    started = clone / ".venv" / "bin" / "python.started"
     for how in (signal.SIGINT, signal.SIGKILL):
+        started.unlink(missing_ok=True)
         process = subprocess.Popen(
             [sys.executable, "-m", "labsupport", "test"], cwd=clone,
             env={**os.environ, "PATH": str(path)}, start_new_session=True,
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
             # A shell starts its background jobs with SIGINT ignored.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
-        started = clone / ".venv" / "bin" / "python.started"
         deadline = time.monotonic() + 60
         while not started.exists():
             assert time.monotonic() < deadline
@@ -189,3 +190,38 @@ def test_usage(clone):
     assert call(clone, "nonsense").returncode == 2
     told = call(clone, "--help")
     assert told.returncode == 0 and "lab" in told.stdout
+
+
+def test_an_environment_whose_python_has_gone_is_made_anew(clone, fake_uv):
+    path = fake_uv(MODULE)
+    call(clone, "test", path=path)
+    (clone / ".venv" / "bin" / "python").unlink()
+    assert call(clone, "test", path=path).returncode == 0
+    assert calls(path) == ["venv", "pip"] * 2
+
+
+def test_a_removal_that_is_interrupted_leaves_it_ours(clone, fake_uv):
+    path = fake_uv(MODULE)
+    call(clone, "test", path=path)
+    (clone / "requirements.txt").write_text("# another\n")
+    code = ("import shutil, sys, runpy\n"
+            "def stop(*_, **__): raise KeyboardInterrupt\n"
+            "shutil.rmtree = stop; sys.argv = ['labsupport', 'test']\n"
+            "runpy.run_module('labsupport', run_name='__main__')")
+    assert call(clone, python=("-c", code), path=path).returncode == 130
+    assert call(clone, "test", path=path).returncode == 0
+
+
+def test_two_at_once_install_once(clone, fake_uv):
+    path = fake_uv(MODULE)
+    both = [subprocess.Popen([sys.executable, "-m", "labsupport", "test"],
+                             cwd=clone, stdout=subprocess.DEVNULL,
+                             env={**os.environ, "PATH": str(path)})
+            for _ in range(2)]
+    assert [process.wait(timeout=100) for process in both] == [0, 0]
+    assert calls(path) == ["venv", "pip"]
+
+
+def test_a_broken_checkout_is_told(clone):
+    (clone / "requirements.txt").unlink()
+    stopped(call(clone, "test"), "restore the checkout with git")

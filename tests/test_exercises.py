@@ -158,3 +158,16 @@ def test_unknown_exercise():
         machinery.find("E08.9")
     with pytest.raises(KeyError, match="no exercise 'nonsense'"):
         machinery.hint("nonsense")
+
+
+@pytest.mark.parametrize("error, told", [
+    (NotImplementedError("Operator 'getitem' is not supported"),
+     "it raises NotImplementedError: Operator"),
+    (TimeoutError("of the pool"), "it raises TimeoutError: of the pool"),
+])
+def test_an_error_of_the_answer_is_told_as_it_is(doubling, error, told):
+    async def raises(number):
+        raise error
+
+    result = asyncio.run(machinery.check("E99.1", raises))
+    assert result.state == "not yet" and told in result.message

@@ -105,7 +105,7 @@ def test_queries_say_why_they_were_sent():
     queries = in_shop(work)
     assert [query.origin for query in queries] == [
         "your statement", "eager load of Artist.albums", "your statement",
-        "refresh of Album", "lazy load of Album.tracks", "flush"]
+        "refresh of Album", "lazy load of Album.tracks", "write"]
     assert queries.selects == 5
     assert repr(queries).splitlines()[0] == "6 statements sent"
     assert max(map(len, repr(queries).splitlines())) <= 79

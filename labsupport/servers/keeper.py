@@ -6,7 +6,8 @@ The kernel holds the only write end of the pipe. When the kernel ends in any
 way, SIGKILL included, the pipe closes; the keeper then stops the server and
 removes its directory. The server is the keeper's own child because some
 containers have a PID 1 that never reaps: there an orphan stays a zombie and
-its data directory stays locked.
+its data directory stays locked. (What a SIGKILL of the keeper itself
+leaves, nobody clears up.)
 
 This file runs on its own (``python -I keeper.py``): standard library only.
 """
@@ -105,10 +106,7 @@ def run(spec, directory):
     """Prepare, serve until the pipe closes or the server ends, and tell."""
     options = {"cwd": directory, "env": spec["env"],
                "stdin": subprocess.DEVNULL}
-    user = unprivileged() if spec["serve"] else None
-    if user:
-        os.chown(directory, user.pw_uid, user.pw_gid)
-        options.update(user=user.pw_uid, group=user.pw_gid, extra_groups=[])
+    user = None
 
     def command(words):
         return [word.replace("{dir}", str(directory)) for word in words]
@@ -123,6 +121,10 @@ def run(spec, directory):
     with open(log, "ab") as out:
         options.update(stdout=out, stderr=out)
         try:
+            if spec["serve"] and (user := unprivileged()):
+                os.chown(directory, user.pw_uid, user.pw_gid)
+                options.update(user=user.pw_uid, group=user.pw_gid,
+                               extra_groups=[])
             for path, text in spec["before"].items():
                 write(path, text)
             for words in spec["prepare"]:
@@ -131,7 +133,7 @@ def run(spec, directory):
                 write(path, text)
             server = (subprocess.Popen(command(spec["serve"]), **options)
                       if spec["serve"] else None)
-        except (OSError, subprocess.CalledProcessError) as error:
+        except (OSError, KeyError, subprocess.CalledProcessError) as error:
             tell(log=f"{tail(log)}\n{error}")
             return
         tell(directory=str(directory))
@@ -141,15 +143,22 @@ def run(spec, directory):
                              daemon=True).start()
             server.wait()
         else:
-            sys.stdin.buffer.read()
+            wait_for_eof()
         if spec["at_end"]:
             subprocess.run(command(spec["at_end"]), check=False, **options)
     tell(log=tail(log))
 
 
+def wait_for_eof():
+    """Return when the kernel has ended."""
+    # Not through sys.stdin: Python aborts at its end while a thread reads it.
+    while os.read(0, 1024):
+        pass
+
+
 def stop_at_eof(server, stop):
     """Wait for the kernel's end; then stop the server, gently at first."""
-    sys.stdin.buffer.read()
+    wait_for_eof()
     server.send_signal(stop)
     try:
         server.wait(timeout=10)

@@ -127,7 +127,8 @@ def _start(bindir, port):
         time.sleep(0.02)
     return PostgresServer(kept, URL.create(
         "postgresql+asyncpg", "postgres", password, "127.0.0.1", port,
-        "postgres"))
+        # Said here, or PGSSLMODE of the reader's shell would be obeyed.
+        "postgres", query={"sslmode": "disable"}))
 
 
 def _ready(status):
@@ -148,11 +149,13 @@ def _explained(log):
             "the disk is full: free some space, or set TMPDIR to a "
             "directory on another disk."
         )
-    if "Permission denied" in log and hasattr(os, "geteuid") \
-            and os.geteuid() == 0:
+    refused = ("Permission denied", "Operation not permitted", "[Errno 22]",
+               "name not found")
+    if hasattr(os, "geteuid") and os.geteuid() == 0 \
+            and any(sign in log for sign in refused):
         return ServerError(
             "You are root, PostgreSQL must not be, and the user 'nobody' "
-            "may not read its programs: move the course to a directory "
+            "may not run its programs: move the course to a directory "
             "that every user can read, or run it as an ordinary user."
         )
     return ServerError(
