@@ -47,6 +47,13 @@ def may_unshare(*words):
         pytest.skip(f"not allowed in this container: unshare {words[0]}")
 
 
+async def connect(db):
+    """A connection of asyncpg's own to a PostgresDatabase."""
+    return await asyncpg.connect(
+        db.psycopg.set(drivername="postgresql")
+        .render_as_string(hide_password=False))
+
+
 def program(path, *lines):
     """Write an executable shell script."""
     path.write_text("\n".join(["#!/bin/sh", *lines, ""]))
@@ -242,9 +249,7 @@ def test_the_server_listens_on_loopback_and_asks_for_a_password():
 def test_a_lesson_is_no_superuser():
     async def go():
         db = await postgres()
-        connection = await asyncpg.connect(
-            db.psycopg.set(drivername="postgresql")
-            .render_as_string(hide_password=False))
+        connection = await connect(db)
         row = await connection.fetchrow(
             "SELECT rolsuper, rolcreatedb, pg_get_userbyid(datdba) AS owner "
             "FROM pg_roles, pg_database WHERE rolname = current_user "
@@ -372,9 +377,7 @@ def test_no_temporary_directory(monkeypatch):
 def test_drop_refuses_while_a_connection_is_open():
     async def go():
         db = await postgres()
-        connection = await asyncpg.connect(
-            db.psycopg.set(drivername="postgresql")
-            .render_as_string(hide_password=False))
+        connection = await connect(db)
         assert await db.connections() == 1
         with pytest.raises(RuntimeError, match="still in use"):
             await db.drop()
@@ -451,9 +454,7 @@ def test_a_shared_server_gets_a_database_and_loses_it(shared):
     async def go():
         db = await postgres()
         assert "shared" in str(db)
-        connection = await asyncpg.connect(
-            db.psycopg.set(drivername="postgresql")
-            .render_as_string(hide_password=False))
+        connection = await connect(db)
         assert await connection.fetchval("SELECT current_user") == "anna"
         await connection.close()
         await db.drop()
