@@ -30,6 +30,7 @@ from .load import Candidate, in_process
 from .svg import BLUE, GREEN, box, picture, text
 
 MARGIN = 0.04  # an A/A pair on a quiet machine shows 3 % at most
+TIE = 0.10  # noise is no tie: at most that much may be between the two
 CONFIDENCE = 0.95
 
 
@@ -49,7 +50,8 @@ class Ratio:
             return "more"
         if self.high < 1 / (1 + self.margin):
             return "less"
-        if 1 / (1 + self.margin) <= self.low and self.high <= 1 + self.margin:
+        near = min(self.margin, TIE)
+        if 1 / (1 + near) <= self.low and self.high <= 1 + near:
             return "tie"
         return "no verdict"
 
@@ -130,10 +132,13 @@ class Comparison:
 async def compare(candidates, *, seconds=8, concurrency=5):
     """Compare ``candidates`` (name → Candidate or tuple); a Comparison.
 
-    Takes two or more of them. Each is run by ``concurrency`` users in a closed loop. ``seconds`` of
-    measuring are shared by all; 1 to 3 s of preparation are added. Raises LoadError if a candidate fails, TypeError if one cannot be
-    sent to the load process.
+    Takes two or more. Each is run by ``concurrency`` users in a closed loop.
+    ``seconds`` of measuring are shared by all; preparation adds 1 to 3 s.
+    Raises LoadError if a candidate fails, TypeError if one cannot be sent to
+    the load process, ValueError if there is only one.
     """
+    if len(candidates) < 2:
+        raise ValueError("A comparison needs two candidates.")
     jobs = [Candidate(*candidate).job(name)
             for name, candidate in candidates.items()]
     rows = await in_process(
@@ -164,8 +169,8 @@ def interval(values):
 
 
 def _estimate(ratios):
-    """Median, low and high of ``ratios``; 1, 0, inf if there are none."""
-    return (median(ratios or [1.0]), *interval(ratios))
+    """Median, low and high of ``ratios``."""
+    return (median(ratios), *interval(ratios))
 
 
 def _strayed(middle, low, high):

@@ -114,7 +114,7 @@ def rounds(job, entrants, tell):
     chance = random.Random(SEED)
     rows, order = [], list(range(len(entrants)))
     begin, told = time.monotonic(), -PAUSE
-    while (spent := time.monotonic() - begin) < job["seconds"]:
+    while (spent := time.monotonic() - begin) < job["seconds"] or not rows:
         if spent > told + PAUSE:
             tell(percent=int(100 * spent / job["seconds"]))
             told = spent
