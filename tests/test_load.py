@@ -55,11 +55,11 @@ def helper(number):
     return select(Artist).limit(number)
 
 
-def candidate_with_much():
+def candidate_with_much(renamed):
     inner = {"a": [1, None]}
 
     async def much(url, limit=LIMIT):
-        print(inner, helper(limit), func.now(), asyncpg.__name__, url)
+        print(inner, renamed(limit), func.now(), asyncpg.__name__, url)
         yield text
 
     return much
@@ -67,13 +67,14 @@ def candidate_with_much():
 
 def test_a_candidate_brings_what_it_uses(monkeypatch):
     monkeypatch.setattr(helper, "__module__", "__main__")  # as in a cell
-    source = sources.program(candidate_with_much())
+    source = sources.program(candidate_with_much(helper))
     assert "LIMIT = 3" in source and "inner = {'a': [1, None]}" in source
     assert "from labsupport.schema import Artist as Artist" in source
     assert "import asyncpg as asyncpg" in source
     names = {}
     exec(source, names)
     assert names["much"].__defaults__ == (LIMIT,)
+    assert "LIMIT" in str(names["renamed"](LIMIT))
     assert names["func"] is func and names["Artist"] is Artist
 
 

@@ -9,7 +9,6 @@ this small statement; more rows or a farther server make them smaller.
 """
 
 import asyncio
-import sys
 
 import aiosqlite
 import asyncpg
@@ -155,4 +154,4 @@ async def main():
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+    asyncio.run(main())
