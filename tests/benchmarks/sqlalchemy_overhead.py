@@ -129,7 +129,7 @@ async def main():
     if hasattr(databases, "mysql"):
         makers.append(databases.mysql)
     print("CPU per operation over the driver alone, median [95 % interval]")
-    print(f"{'':<11}{'transaction':<21}{'Core':<21}{'ORM':<21}"
+    print(f"{'':<11}{'transaction':<23}{'Core':<23}{'ORM':<23}"
           "Core over transaction")
     for make in makers:
         db = await make()
@@ -149,7 +149,7 @@ async def main():
             cells.append(result.ratio("core", "transaction"))
             print(f"{driver:<11}" + "".join(
                 f"{cell.median:5.2f} [{cell.low:.2f} to {cell.high:.2f}]"
-                .ljust(21) for cell in cells), flush=True)
+                .ljust(23) for cell in cells), flush=True)
         await db.drop()
 
 
