@@ -10,9 +10,9 @@ _HOME = {
     "claim": "claims",
     "expect_failure": "failures",
     "hint": "exercises",
+    "observe": "trace",
     "postgres": "databases",
     "predict": "predictions",
-    "record_queries": "queries",
     "report": "environment",
     "sqlite": "databases",
 }

@@ -7,9 +7,14 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "labsupport"
 FLOORS = [  # from the ground up; a floor may import from those above it here
-    {"servers", "figure", "svg", "stacks", "schema", "progress"},
+    {"servers", "figure", "svg", "stacks", "schema", "progress",
+     "origins"},
+    {"events"},
     {"databases"},
-    {"environment", "queries", "anatomy", "failures"},
+    {"environment", "anatomy", "failures", "hooks", "queries", "spans"},
+    {"timeline", "holders"},
+    {"pool"},
+    {"trace"},
     {"claims", "exercises", "predictions"},
     {"authoring", "__main__", "__init__"},
 ]
