@@ -11,6 +11,7 @@ _HOME = {
     "expect_failure": "failures",
     "hint": "exercises",
     "observe": "trace",
+    "pool_gauge": "gauge",
     "postgres": "databases",
     "predict": "predictions",
     "report": "environment",

@@ -7,14 +7,13 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "labsupport"
 FLOORS = [  # from the ground up; a floor may import from those above it here
-    {"servers", "figure", "svg", "stacks", "schema", "progress",
-     "origins"},
-    {"events"},
+    {"servers", "figure", "svg", "stacks", "schema", "origins"},
+    {"progress", "events"},
     {"databases"},
     {"environment", "anatomy", "failures", "hooks", "queries", "spans"},
     {"timeline", "holders"},
     {"pool"},
-    {"trace"},
+    {"trace", "gauge"},
     {"claims", "exercises", "predictions"},
     {"authoring", "__main__", "__init__"},
 ]
