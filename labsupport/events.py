@@ -24,17 +24,19 @@ class Event(NamedTuple):
 class Who:
     """A task by name. Not the task: that would keep all it holds alive.
 
-    ``helper``: SQLAlchemy leaves ``async with`` in a task of its own, which
-    flushes, commits and closes; that work counts for the holder.
+    ``helper``: SQLAlchemy leaves ``async with Session.begin()`` in a task of
+    its own, which flushes and commits; that work counts for the holder.
     """
 
     __slots__ = ("name", "helper")
 
     def __init__(self, task):
         self.name = task.get_name()
-        code = getattr(task.get_coro(), "cr_code", None)
-        self.helper = bool(code) and "sqlalchemy" in Path(
-            code.co_filename).parts
+        coroutine = task.get_coro()
+        code = getattr(coroutine, "cr_code", None)
+        self.helper = code is not None \
+            and "__aexit__" in coroutine.__qualname__ \
+            and "sqlalchemy" in Path(code.co_filename).parts
 
 
 _turns = WeakKeyDictionary()  # event loop → [its turn, whether to count on]

@@ -163,20 +163,20 @@ class Hooks:
 
     def _left(self, kind, record):
         # Not the running task: "async with" closes in a task of its own.
-        connection = record.info.get(LABEL)
-        if self.sinks and connection is not None:
+        if self.sinks:
+            connection = self._label(record)
             self._tell(kind, self._holders.pop(connection, None), connection)
 
     def _invalidated(self, _dbapi_connection, record, error):
-        connection = record.info.get(LABEL)
-        if self.sinks and connection is not None:
+        if self.sinks:
+            connection = self._label(record)
             self._tell("invalidate", self._holders.get(connection),
                        connection, type(error).__name__ if error else "")
 
-    def _label(self, proxy):
+    def _label(self, pooled):
         """The number of a pooled connection; None for one in the making."""
         try:
-            info = proxy.info
+            info = pooled.info
         except NotImplementedError:
             return None
         if LABEL not in info:
