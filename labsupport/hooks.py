@@ -136,7 +136,7 @@ class Hooks:
                 self._tell("executed", task, connection, _state(proxy))
                 raise
             self._tell("executed", task, connection, _state(proxy))
-            if getattr(cursor, "server_side", False):
+            if getattr(context, "_is_server_side", False):
                 context.cursor = FetchedCursor(
                     cursor, lambda kind: self._tell(
                         kind, current_who(), connection, _state(proxy)))
