@@ -40,17 +40,18 @@ class PoolGauge(HTML):
         self._engine = engine
         self._hooks = hooks_of(engine)
         self._requests = {}
+        self.asked = 0  # how often the server has answered
         self._seen = {}
-        self._hooks.add(self._count, engine.pool)
+        self._hooks.count(self._count, engine.pool)
         self._draw()
         self._tasks = [asyncio.create_task(self._follow_pool()),
                        asyncio.create_task(self._follow_server())]
 
-    def _count(self, event):
-        if event.kind in ("request", "connecting"):
-            self._requests[event.task] = event.kind
-        elif event.kind in ("checkout", "timeout", "cancelled", "failed"):
-            self._requests.pop(event.task, None)
+    def _count(self, kind, task):
+        if kind in ("request", "connecting"):
+            self._requests[task] = kind
+        else:
+            self._requests.pop(task, None)
 
     def pool(self):
         """State → number (dict): what the pool believes at this moment."""
@@ -87,6 +88,7 @@ class PoolGauge(HTML):
                 async with self._asking() as ask:
                     while True:
                         self._seen = await ask()
+                        self.asked += 1
                         await asyncio.sleep(SERVER_SECONDS)
             except (SQLAlchemyError, OSError):  # it cannot be asked now
                 self._seen = {}

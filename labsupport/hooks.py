@@ -16,20 +16,27 @@ from time import perf_counter
 from sqlalchemy import event, exc
 
 from . import origins
+from .connections import FetchedCursor, proxy_of, state
 from .events import Event, current_who, turn
 from .stacks import running_line
 
 LABEL = "labsupport_label"  # in the info of a connection: its number
 HOOKS = "labsupport_hooks"  # attribute of a dialect
+REQUEST = ("request", "connecting", "checkout", "timeout", "cancelled",
+           "failed")
 
 
 class Hooks:
-    """The hooks of one engine; each of ``sinks`` is called with each Event."""
+    """The hooks of one engine.
+
+    Each of ``sinks`` is called with each Event, each of ``counters`` with
+    the kind and the Who of those of a request: that costs next to nothing.
+    """
 
     def __init__(self, pool, dialect):
-        self.sinks = []
+        self.sinks, self.counters = [], []
         self._dialect = dialect
-        self._wrapped = []  # (object, name, wrapper)
+        self._requests, self._rest = [], []  # [(object, name, wrapper)]
         self._holders = {}  # connection → the Who that checked it out
         self._connections = 0
         for name, listener in (
@@ -40,40 +47,53 @@ class Hooks:
         ):
             event.listen(pool, name, listener)
 
-    def add(self, sink, pool):
-        if not self.sinks:
+    def count(self, counter, pool):
+        """Call ``counter`` with kind and Who of what a request goes through.
+
+        ``pool`` is the engine's present one: dispose() changes it.
+        """
+        if not self._requests:
             self._wrap_pool(pool)
+            self._wrap(self._requests, self._dialect, "connect",
+                       self._connecting)
+        self.counters.append(counter)
+
+    def add(self, sink, pool):
+        """Call ``sink`` with every Event from now on."""
+        self.count(sink, pool)
+        self.counters.pop()
+        if not self._rest:
             for name, wrapper in (
-                ("connect", self._connecting), ("do_ping", self._pinging),
-                ("do_execute", self._executing),
+                ("do_ping", self._pinging), ("do_execute", self._executing),
                 ("do_executemany", self._executing),
                 ("do_execute_no_params", self._executing),
                 ("do_commit", self._ending("commit")),
                 ("do_rollback", self._ending("rollback")),
             ):
-                self._wrap(self._dialect, name, wrapper)
+                self._wrap(self._rest, self._dialect, name, wrapper)
         self.sinks.append(sink)
         origins.wanted.add(id(self))
 
     def remove(self, sink):
-        # By identity: two empty traces are equal.
-        self.sinks[:] = [one for one in self.sinks if one is not sink]
+        """Call ``sink``, or counter, no more; unwrap what nobody needs."""
+        for sinks in (self.sinks, self.counters):
+            # By identity: two empty traces are equal.
+            sinks[:] = [one for one in sinks if one is not sink]
         if not self.sinks:
-            for owner, name, wrapper in self._wrapped:
-                if vars(owner).get(name) is wrapper:
-                    delattr(owner, name)
-            self._wrapped.clear()
+            _unwrap(self._rest)
             self._holders.clear()
             origins.wanted.discard(id(self))
+            if not self.counters:
+                _unwrap(self._requests)
 
-    def _wrap(self, owner, name, wrapper):
+    def _wrap(self, kept, owner, name, wrapper):
         wrapped = wrapper(getattr(owner, name))
         setattr(owner, name, wrapped)
-        self._wrapped.append((owner, name, wrapped))
+        kept.append((owner, name, wrapped))
 
     def _wrap_pool(self, pool):
-        self._wrap(pool, "connect", self._requesting)
-        self._wrap(pool, "recreate", self._recreating)
+        self._wrap(self._requests, pool, "connect", self._requesting)
+        self._wrap(self._requests, pool, "recreate", self._recreating)
 
     def _recreating(self, recreate):
         def wrapper():  # by engine.dispose(): a new pool takes over
@@ -93,9 +113,12 @@ class Hooks:
                 self._tell(_ending_of(error), task,
                            detail=type(error).__name__)
                 raise
-            connection = self._label(proxy)
-            self._holders[connection] = task
-            self._tell("checkout", task, connection, line=running_line())
+            if self.sinks:
+                connection = self._label(proxy)
+                self._holders[connection] = task
+                self._tell("checkout", task, connection, line=running_line())
+            else:
+                self._tell("checkout", task)
             return proxy
 
         return wrapper
@@ -121,7 +144,7 @@ class Hooks:
     def _executing(self, execute):
         def wrapper(cursor, statement, *rest):
             context = rest[-1]
-            proxy = _proxy_of(context)
+            proxy = proxy_of(context)
             if proxy is None:  # the dialect looks at a new connection
                 return execute(cursor, statement, *rest)
             connection, task = self._label(proxy), current_who()
@@ -133,13 +156,13 @@ class Hooks:
                 result = execute(cursor, statement, *rest)
             except BaseException as error:
                 self._tell("error", task, connection, type(error).__name__)
-                self._tell("executed", task, connection, _state(proxy))
+                self._tell("executed", task, connection, state(proxy))
                 raise
-            self._tell("executed", task, connection, _state(proxy))
+            self._tell("executed", task, connection, state(proxy))
             if getattr(context, "_is_server_side", False):
                 context.cursor = FetchedCursor(
                     cursor, lambda kind: self._tell(
-                        kind, current_who(), connection, _state(proxy)))
+                        kind, current_who(), connection, state(proxy)))
             return result
 
         return wrapper
@@ -155,7 +178,7 @@ class Hooks:
                     return end(proxy)
                 finally:
                     if connection is not None:
-                        self._tell("ended", task, connection, _state(proxy))
+                        self._tell("ended", task, connection, state(proxy))
 
             return wrapper
 
@@ -186,31 +209,22 @@ class Hooks:
 
     def _tell(self, kind, task, connection=None, detail="", origin="",
               line=None):
-        happened = Event(perf_counter(), turn(), kind, task, connection,
-                         detail, origin, line)
-        for sink in self.sinks:
-            sink(happened)
+        if kind in REQUEST:
+            for counter in self.counters:
+                counter(kind, task)
+        if self.sinks:
+            happened = Event(perf_counter(), turn(), kind, task, connection,
+                             detail, origin, line)
+            for sink in self.sinks:
+                sink(happened)
 
 
-class FetchedCursor:
-    """A server-side cursor whose fetches, which go to the server, are told."""
-
-    def __init__(self, cursor, tell):
-        self._cursor, self._tell = cursor, tell
-
-    def __getattr__(self, name):
-        value = getattr(self._cursor, name)
-        if not name.startswith("fetch"):
-            return value
-
-        def fetch(*arguments):
-            self._tell("fetch")
-            try:
-                return value(*arguments)
-            finally:
-                self._tell("executed")
-
-        return fetch
+def _unwrap(kept):
+    """Take off the wrappers that are still on top; others have no sink."""
+    for owner, name, wrapper in kept:
+        if vars(owner).get(name) is wrapper:
+            delattr(owner, name)
+    kept.clear()
 
 
 def _ending_of(error):
@@ -219,38 +233,6 @@ def _ending_of(error):
         return "timeout"
     return ("cancelled" if isinstance(error, asyncio.CancelledError)
             else "failed")
-
-
-def _proxy_of(context):
-    """The pooled connection that a statement runs on, or None."""
-    try:
-        proxy = context.root_connection.connection
-        proxy.info
-        return proxy
-    except (AttributeError, NotImplementedError, exc.SQLAlchemyError):
-        return None
-
-
-def _state(proxy):
-    """``"in transaction"`` or nothing: the driver knows what the server said.
-
-    SQLAlchemy's own idea of a transaction begins earlier: BEGIN goes out
-    with the first statement.
-    """
-    try:
-        return "in transaction" * _inside(proxy.driver_connection)
-    except Exception:  # a closed connection; never raise into the patient
-        return ""
-
-
-def _inside(driver):
-    if hasattr(driver, "is_in_transaction"):  # asyncpg
-        return driver.is_in_transaction()
-    if hasattr(driver, "pgconn"):  # psycopg
-        return driver.info.transaction_status.name not in ("IDLE", "UNKNOWN")
-    if hasattr(driver, "get_transaction_status"):  # aiomysql, asyncmy
-        return bool(driver.get_transaction_status())
-    return driver.in_transaction  # aiosqlite
 
 
 def hooks_of(engine):

@@ -7,7 +7,8 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "labsupport"
 FLOORS = [  # from the ground up; a floor may import from those above it here
-    {"servers", "figure", "svg", "stacks", "schema", "origins"},
+    {"servers", "figure", "svg", "stacks", "schema", "origins",
+     "connections"},
     {"progress", "events"},
     {"databases"},
     {"environment", "anatomy", "failures", "hooks", "queries", "spans"},
