@@ -74,7 +74,8 @@ def _held(trace, when=""):
     misconceptions=(
         Misconception("        async with places:\n"
                       "            async with engine.connect()",
-                      "        if True:\n            async with engine.connect()",
+                      "        if True:\n"
+                      "            async with engine.connect()",
                       "the pool ran out"),
         Misconception("asyncio.Semaphore(engine.pool.size())",
                       "asyncio.Semaphore(1)", "at once"),
