@@ -11,10 +11,11 @@ _HOME = {
     "compare": "comparison",
     "expect_failure": "failures",
     "hint": "exercises",
+    "observe": "trace",
     "open_loop": "load",
+    "pool_gauge": "gauge",
     "postgres": "databases",
     "predict": "predictions",
-    "record_queries": "queries",
     "report": "environment",
     "sqlite": "databases",
 }

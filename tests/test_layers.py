@@ -7,11 +7,16 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "labsupport"
 FLOORS = [  # from the ground up; a floor may import from those above it here
-    {"servers", "figure", "svg", "stacks", "schema", "progress",
-     "sources"},
+    {"servers", "figure", "svg", "stacks", "schema", "origins",
+     "connections", "sources"},
+    {"progress", "events"},
     {"databases", "generator"},
-    {"environment", "queries", "anatomy", "failures", "load"},
-    {"claims", "comparison", "exercises", "predictions"},
+    {"environment", "anatomy", "failures", "hooks", "queries", "spans",
+     "load"},
+    {"timeline", "holders", "comparison"},
+    {"pool"},
+    {"trace", "gauge"},
+    {"claims", "exercises", "predictions"},
     {"authoring", "__main__", "__init__"},
 ]
 SERVERS = [{"__init__", "keeper"}, {"discover"}, {"postgres"}]
