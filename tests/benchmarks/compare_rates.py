@@ -3,13 +3,15 @@
     python3 -m labsupport bench compare_rates
 
 In a block three candidates are compared: the same SELECT twice, and once
-with a tenth of its CPU time added in a busy loop. A verdict between the equal
-two is a false winner; the slower one has to cost more than both. The size of
-the tenth is measured once, at the beginning.
+with a loop beside it that takes a tenth of its CPU time. A verdict between
+the equal two is a false winner; the slower one has to cost more than both.
+How many turns of the loop are a tenth is measured at the beginning, against
+the SELECT itself: on a slower machine both take longer.
 
-``BLOCKS`` real blocks of ``SECONDS`` each, so 15 minutes. The last table
-draws ``RESAMPLED`` blocks from their rounds, with runs of neighbouring rounds
-kept together: a simulation, for the rates that so few blocks cannot show.
+``BLOCKS`` real blocks of ``SECONDS`` each, so a quarter of an hour. The last
+table draws ``RESAMPLED`` blocks from their rounds, with runs of neighbouring
+rounds kept together: a simulation, for the rates that so few blocks cannot
+show.
 """
 
 import asyncio
@@ -24,23 +26,20 @@ from labsupport.comparison import Comparison
 from labsupport.databases import postgres
 from labsupport.load import Candidate, in_process
 
-BLOCKS, SECONDS, USERS, GAP = 60, 12, 5, 0.10
+BLOCKS, SECONDS, USERS, GAP = 60, 8, 5, 0.10
 RESAMPLED, RUN = 400, 25  # blocks; neighbouring rounds that stay together
 NAMES = ["one", "same", "slower"]
 
 
-def candidate(extra):
-    """SELECT 1 through Core, and ``extra`` CPU seconds with each."""
+def candidate(turns):
+    """SELECT 1 through Core, and ``turns`` of a loop with each."""
     async def core(url):
-        import time
-
         engine = create_async_engine(url)
 
         async def operation():
             async with engine.connect() as connection:
                 await connection.execute(text("SELECT 1"))
-            end = time.thread_time() + extra
-            while time.thread_time() < end:
+            for _ in range(turns):
                 pass
 
         yield operation
@@ -49,11 +48,18 @@ def candidate(extra):
     return core
 
 
-async def rows(url, extras, seconds):
-    jobs = [Candidate(candidate(extra), url).job(str(extra))
-            for extra in extras]
+async def rows(url, turns, seconds):
+    jobs = [Candidate(candidate(number), url).job(str(number))
+            for number in turns]
     return await in_process({"loop": "closed", "candidates": jobs * 2,
                              "users": USERS, "seconds": seconds}, "Rates")
+
+
+async def tenth(url):
+    """How many turns take GAP of the CPU time of the SELECT."""
+    many = 20_000
+    result = Comparison(["plain", "many"], await rows(url, [0, many], 8))
+    return round(GAP * many / (result.ratio("many", "plain").median - 1))
 
 
 def table(title, results):
@@ -69,7 +75,7 @@ def table(title, results):
                         for result in results)
         tail = len(ratios) // 20
         print(f"{of:<8}"
-              f"{1 - share(equal, 'tie') - share(equal, 'no verdict'):>10.1%}"
+              f"{share(equal, 'less') + share(equal, 'more'):>10.1%}"
               f"{share(equal, 'tie'):>17.1%}{share(slower, 'more'):>17.1%}"
               f"{median(ratios):>12.2f} "
               f"({ratios[tail]:.2f} to {ratios[-1 - tail]:.2f})")
@@ -94,19 +100,20 @@ def resampled(blocks, count, seed=1):
 async def main(blocks=BLOCKS):
     db = await postgres()
     try:
-        plain = await rows(db.asyncpg, [0, 0], 4)
-        extra = GAP * median(cost for row in plain for cost, _ in row)
+        turns = await tenth(db.asyncpg)
         measured = []
         for number in range(blocks):
-            measured.append(await rows(db.asyncpg, [0, 0, extra], SECONDS))
+            measured.append(await rows(db.asyncpg, [0, 0, turns], SECONDS))
             print(f"\r{number + 1} of {blocks} blocks", end="",
                   file=sys.stderr, flush=True)
     finally:
         await db.drop()
     print(f"\n{USERS} users, {SECONDS} s for 3 candidates, "
           f"{median(map(len, measured)):.0f} rounds, "
-          f"+{GAP:.0%} CPU = {1e6 * extra:.0f} µs")
+          f"+{GAP:.0%} CPU = {turns} turns of an empty loop")
     table("measured", [Comparison(NAMES, block) for block in measured])
+    table(f"the first {SECONDS / 4:g} s of each, as in lesson 03",
+          [Comparison(NAMES, block[:len(block) // 4]) for block in measured])
     table("resampled from these (a simulation)",
           list(resampled(measured, RESAMPLED)))
 
