@@ -10,11 +10,13 @@ _HOME = {
     "claim": "claims",
     "expect_failure": "failures",
     "hint": "exercises",
+    "lag_meter": "lag",
     "postgres": "databases",
     "predict": "predictions",
     "record_queries": "queries",
     "report": "environment",
     "sqlite": "databases",
+    "trace_switches": "switches",
 }
 
 __all__ = sorted(_HOME)

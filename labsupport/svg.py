@@ -44,3 +44,25 @@ def arrow(x1, y, x2):
     return (f'<path d="M{x1} {y}H{x2}M{x2 - 6} {y - 4}L{x2} {y}'
             f'L{x2 - 6} {y + 4}" fill="none" stroke="#888" '
             'stroke-width="1.5"/>')
+
+
+def line(x1, y1, x2, y2, *, colour="#888", width=1.5, dashed=False):
+    """A straight line from ``x1``, ``y1`` to ``x2``, ``y2``."""
+    dash = ' stroke-dasharray="5 4"' if dashed else ""
+    return (f'<path d="M{x1} {y1}L{x2} {y2}" fill="none" stroke="{colour}" '
+            f'stroke-width="{width}"{dash}/>')
+
+
+def pointer(x1, y, x2, *, colour="#888", dashed=False):
+    """A horizontal arrow from ``x1`` to ``x2``, to the left or the right."""
+    back = x2 - 8 if x2 > x1 else x2 + 8
+    return (line(x1, y, back, y, colour=colour, dashed=dashed)
+            + f'<path d="M{x2} {y}L{back} {y - 4}V{y + 4}Z" '
+              f'fill="{colour}"/>')
+
+
+def label(x, y, words, *, colour="", anchor="middle"):
+    """Small ``words`` around ``x``; ``anchor`` is an SVG text-anchor."""
+    style = f' style="fill:{colour};font-weight:600"' if colour else ""
+    return (f'<text x="{x}" y="{y}" class="small" text-anchor="{anchor}"'
+            f"{style}>{escape(words)}</text>")

@@ -8,8 +8,8 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "labsupport"
 FLOORS = [  # from the ground up; a floor may import from those above it here
     {"servers", "figure", "svg", "stacks", "schema", "progress"},
-    {"databases"},
-    {"environment", "queries", "anatomy", "failures"},
+    {"databases", "sequence"},
+    {"environment", "queries", "anatomy", "failures", "switches", "lag"},
     {"claims", "exercises", "predictions"},
     {"authoring", "__main__", "__init__"},
 ]
