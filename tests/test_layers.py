@@ -7,7 +7,8 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "labsupport"
 FLOORS = [  # from the ground up; a floor may import from those above it here
-    {"servers", "figure", "svg", "stacks", "schema", "progress"},
+    {"servers", "figure", "svg", "stacks", "schema", "progress",
+     "interrupts"},
     {"databases", "sequence"},
     {"environment", "queries", "anatomy", "failures", "switches", "lag"},
     {"claims", "exercises", "predictions"},
