@@ -8,7 +8,6 @@ A beat is due on the loop every ``BEAT`` seconds; the lag is how late it
 comes. While one is overdue, a thread looks at what the loop's thread runs.
 """
 
-import linecache
 import sys
 import threading
 import time
@@ -20,14 +19,13 @@ from typing import NamedTuple
 import greenlet
 
 from .figure import Figure
-from .stacks import yours
-from .svg import BLUE, label, line, picture, text
+from .stacks import Line, yours
+from .svg import BLUE, VERMILION, line, picture, stroke, text
 
 BEAT = 0.01  # seconds
 BLOCKED = 0.2  # seconds that a line must hold the loop at a stretch
 MOST = 0.75  # of a function's time: then its slowest lines tell the story
 WIDTH, HEIGHT, LEFT, TOP = 640, 130, 64, 44
-BAD = "#D55E00"  # Okabe and Ito's vermilion
 
 
 class Blocker(NamedTuple):
@@ -201,7 +199,7 @@ def _blockers(filename, function, lines):
         yield Blocker("several lines", function)
         return
     for number in slow:
-        yield Blocker(linecache.getline(filename, number).strip(), function)
+        yield Blocker(str(Line(filename, number)), function)
 
 
 def _svg(lag):
@@ -216,21 +214,24 @@ def _svg(lag):
         return round(foot - HEIGHT * seconds / top, 1)
 
     shapes = [text(16, 24, "lag of the event loop", kind="head"),
-              label(LEFT - 6, TOP + 4, f"{top * 1000:.0f} ms", anchor="end"),
-              label(LEFT - 6, foot + 4, "0 ms", anchor="end"),
-              label(LEFT + WIDTH, foot + 16, f"{end:.2f} s", anchor="end"),
-              line(LEFT, foot, LEFT + WIDTH, foot),
-              line(LEFT, TOP, LEFT + WIDTH, TOP, width=1, dashed=True)]
+              text(LEFT - 6, TOP + 4, f"{top * 1000:.0f} ms", kind="small",
+                   anchor="end"),
+              text(LEFT - 6, foot + 4, "0 ms", kind="small", anchor="end"),
+              text(LEFT + WIDTH, foot + 16, f"{end:.2f} s", kind="small",
+                   anchor="end"),
+              stroke(f"M{LEFT} {foot}H{LEFT + WIDTH}"),
+              line(LEFT, TOP, LEFT + WIDTH, TOP)]
     for due, late in lag.beats:
         bad = lag.blockers and late >= BLOCKED
         if late >= BEAT:  # the lag grows until the beat comes; less is noise
-            shapes.append(f'<path d="M{x(due)} {foot}L{x(due + late)} '
-                          f'{y(late)}V{foot}Z" fill="{BAD if bad else BLUE}"/>')
+            shapes.append(
+                f'<path d="M{x(due)} {foot}L{x(due + late)} {y(late)}V{foot}Z"'
+                f' fill="{VERMILION if bad else BLUE}"/>')
         if bad:
-            shapes.append(label(x(due + late), y(late) - 5, "✗ blocked",
-                                colour=BAD, anchor="end"))
+            shapes.append(text(x(due + late), y(late) - 5, "✗ blocked",
+                               kind="bad", anchor="end"))
     names = [str(blocker) for blocker in lag.blockers] or [
         "nothing blocked it"]
-    shapes += [label(LEFT, foot + 34 + 16 * number, name, anchor="start")
+    shapes += [text(LEFT, foot + 34 + 16 * number, name, kind="small")
                for number, name in enumerate(names)]
     return picture(LEFT + WIDTH + 24, foot + 34 + 16 * len(names), *shapes)

@@ -4,11 +4,11 @@ import textwrap
 from typing import NamedTuple
 
 from .figure import Figure
-from .svg import BLUE, GREEN, box, label, line, picture, pointer, text
+from .svg import BLUE, GREEN, ORANGE, SKY, VERMILION
+from .svg import box, picture, pointer, stroke, text
 
 ROW, TOP, WIDTH = 24, 44, 79
-COLOURS = BLUE, GREEN, "#E69F00", "#56B4E9"  # Okabe and Ito's, by lane
-BAD = "#D55E00"
+COLOURS = BLUE, GREEN, ORANGE, SKY  # of the lanes, from the left
 
 
 class Step(NamedTuple):
@@ -51,11 +51,12 @@ def _svg(lanes, steps, never):
     bottom = TOP + ROW * len(steps) + 14
     shapes = []
     for lane in lanes:
-        shapes += [line(middle[lane], TOP, middle[lane], bottom, width=1,
-                        colour="#999", dashed=lane in never),
-                   text(middle[lane] - 4 * len(lane), 24, lane, kind="head")]
+        x = middle[lane]
+        shapes += [stroke(f"M{x} {TOP}V{bottom}", dashed=lane in never),
+                   text(x, 24, lane, kind="head", anchor="middle")]
         if lane in never:
-            shapes.append(label(middle[lane], 38, "never reached"))
+            shapes.append(text(x, 38, "never reached", kind="small",
+                               anchor="middle"))
     since = TOP
     for number, step in enumerate(steps):
         y = TOP + ROW * (number + 1) - 4
@@ -70,14 +71,15 @@ def _svg(lanes, steps, never):
 
 def _hand_over(a, b, y, step):
     """The shapes of one step: an arrow, or a remark beside its lane."""
-    colour = BAD if step.kind else ""
+    kind = "bad" if step.kind else "small"
     words = f"✗ {step.label}" if step.kind else step.label
     if a == b:
-        return [label(a + 12, y - 5, words, colour=colour, anchor="start")]
+        return [text(a + 12, y - 5, words, kind=kind)]
     way = 1 if b > a else -1
-    return [pointer(a + 6 * way, y, b - 6 * way, colour=colour or "#888",
+    return [pointer(a + 6 * way, y, b - 6 * way,
+                    colour=VERMILION if step.kind else "#888",
                     dashed=step.kind == "missing"),
-            label((a + b) / 2, y - 5, words, colour=colour)]
+            text((a + b) / 2, y - 5, words, kind=kind, anchor="middle")]
 
 
 def _places(lanes, steps):
@@ -89,7 +91,7 @@ def _places(lanes, steps):
         left, right = sorted((order[step.source], order[step.target]))
         # What crosses several gaps finds room; what fails is bold.
         if right - left <= 1:
-            letter = 7.4 if step.kind else 6.4
+            letter = 8.2 if step.kind else 6.4
             gaps[left] = max(gaps[left], letter * len(step.label) + 44)
     for number, lane in enumerate(lanes):
         middle[lane], x = round(x), x + gaps[number]

@@ -7,10 +7,15 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "labsupport"
 FLOORS = [  # from the ground up; a floor may import from those above it here
-    {"servers", "figure", "svg", "stacks", "schema", "progress",
-     "interrupts"},
+    {"servers", "figure", "svg", "stacks", "schema", "origins",
+     "connections", "interrupts"},
+    {"progress", "events"},
     {"databases", "sequence"},
-    {"environment", "queries", "anatomy", "failures", "switches", "lag"},
+    {"environment", "anatomy", "failures", "hooks", "queries", "spans",
+     "switches", "lag"},
+    {"timeline", "holders"},
+    {"pool"},
+    {"trace", "gauge"},
     {"claims", "exercises", "predictions"},
     {"authoring", "__main__", "__init__"},
 ]

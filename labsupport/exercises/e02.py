@@ -7,8 +7,8 @@ from sqlalchemy import create_engine, insert, text
 
 from ..databases import postgres
 from ..lag import lag_meter
-from ..queries import record_queries
 from ..schema import Artist
+from ..trace import observe
 from . import Misconception, NotYet, exercise, shop
 
 
@@ -34,10 +34,10 @@ from . import Misconception, NotYet, exercise, shop
 )
 async def wait_for_artist(answer):
     async with shop() as engine:
-        with record_queries(engine) as queries, lag_meter() as lag:
+        with observe(engine) as trace, lag_meter() as lag:
             waiting = asyncio.create_task(answer(engine, "Ada Quist"))
             try:
-                pause = await _pause(queries, waiting)
+                pause = await _pause(trace, waiting)
                 if not waiting.done():
                     async with engine.begin() as connection:
                         await connection.execute(insert(Artist), [
@@ -53,11 +53,11 @@ async def wait_for_artist(answer):
     return "it waits, and everybody else can go on."
 
 
-async def _pause(queries, task):
+async def _pause(trace, task):
     """Seconds between the first two statements of a task, or less."""
     for number in (1, 2):
         began = time.monotonic()
-        while len(queries) < number and not task.done():
+        while len(trace.queries()) < number and not task.done():
             await asyncio.sleep(0.002)
     return time.monotonic() - began
 
