@@ -6,6 +6,8 @@
 
 A beat is due on the loop every ``BEAT`` seconds; the lag is how late it
 comes. While one is overdue, a thread looks at what the loop's thread runs.
+C code that keeps the interpreter to itself is seen when it lets go, and then
+the line can be one that comes after it.
 """
 
 import sys
