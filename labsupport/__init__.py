@@ -10,6 +10,7 @@ _HOME = {
     "claim": "claims",
     "expect_failure": "failures",
     "hint": "exercises",
+    "mysql": "databases",
     "observe": "trace",
     "pool_gauge": "gauge",
     "postgres": "databases",
