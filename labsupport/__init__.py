@@ -11,6 +11,7 @@ _HOME = {
     "expect_failure": "failures",
     "hint": "exercises",
     "lag_meter": "lag",
+    "mysql": "databases",
     "observe": "trace",
     "pool_gauge": "gauge",
     "postgres": "databases",
