@@ -69,12 +69,8 @@ def test_the_line_is_named(work, lines):
 
 
 def test_c_code_that_keeps_the_interpreter_is_not_lost():
-    """The line is the one where it lets go: since 3.12 a later one."""
-    lines = [blocker.line for blocker in
-             measure(keeps_the_interpreter).blockers]
-    assert len(lines) == 1
-    if sys.version_info < (3, 12):
-        assert lines == ["return sum(range(60_000_000))"]
+    """It is found when it lets go, and the line can be a later one."""
+    assert len(measure(keeps_the_interpreter).blockers) == 1
 
 
 def test_a_loop_of_several_lines_is_not_lost():

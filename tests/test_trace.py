@@ -253,7 +253,8 @@ def disagreements(trace, pids, samples, shift=0.0):
 
     A sample is compared with the span that covers all of it. While a
     statement is on its way to the server or back, the server is a moment
-    ahead or behind; its own ``state_change`` tells which.
+    behind or ahead; its own ``state_change`` tells which. How long that
+    moment is depends on the machine, so it is counted.
     """
     spans = {}
     for span in trace.spans(by="connection"):
@@ -266,16 +267,18 @@ def disagreements(trace, pids, samples, shift=0.0):
                 if span.start <= before and after <= span.end:
                     compared[span.state] += 1
                     since -= trace._began
-                    if not agree(span, state or "", since, before):
+                    if span.state == EXECUTING and since < span.start \
+                            and state.startswith("idle"):
+                        compared["on its way"] += 1
+                    elif not agree(span, state, since):
                         wrong.append((span, state, since, before))
     return compared, wrong
 
 
-def agree(span, state, since, now):
+def agree(span, state, since):
     if span.state == EXECUTING:
         answered = since >= span.start and state.startswith("idle")
-        on_its_way = since < span.start and now - span.start < 0.25
-        return state == "active" or answered or on_its_way
+        return state == "active" or answered
     if span.state == IN_TRANSACTION:
         return state.startswith("idle in transaction")
     if span.state in (CHECKED_OUT, IN_POOL):
@@ -290,6 +293,7 @@ def test_the_account_agrees_with_the_server(driver, seed_):
     compared, wrong = disagreements(trace, pids, samples)
     assert wrong == []
     assert {EXECUTING, IN_TRANSACTION} <= set(compared)
+    assert compared["on its way"] < compared[EXECUTING] / 2
     assert compared.total() > 50
     counts = Counter(one.kind for one in trace.events)
     assert counts["request"] == sum(counts[kind] for kind in (
