@@ -11,7 +11,8 @@ from conftest import ROOT
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+TABLES = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = TABLES["project"]
 LOCKS = [ROOT / "requirements.txt", ROOT / "tests" / "sqlalchemy-2.0.txt"]
 NAMED_BY_THE_USER = {"jupyterlab", "sqlalchemy", "aiosqlite", "asyncpg",
                      "nest-asyncio", "nbval", "ipywidgets"}
@@ -226,3 +227,11 @@ def test_ci_calls_the_command_of_the_readme():
     assert "python3 -m labsupport test" in (ROOT / "README.md").read_text()
     if shutil.which("bash"):
         subprocess.run(["bash", "-n", ROOT / ".ci" / "run"], check=True)
+
+
+def test_every_package_is_installed():
+    """``pip install .`` without -e takes what the list names, and no more."""
+    named = TABLES["tool"]["setuptools"]["packages"]
+    found = {".".join(path.parent.relative_to(ROOT).parts)
+             for path in (ROOT / "labsupport").rglob("__init__.py")}
+    assert set(named) == found
