@@ -1,0 +1,266 @@
+"""The same bug on each driver: run it, and note how it ends.
+
+    endings = Endings(await postgres(), await sqlite(), await mysql())
+    await endings.run("lazy load", lazy_load, right="2 albums")
+
+A driver whose server is missing shows how it ended when the lesson was
+recorded: see ``recording``.
+"""
+
+import asyncio
+import gc
+import json
+import os
+import re
+import subprocess
+import sys
+import warnings
+from dataclasses import asdict, dataclass, replace
+from html import escape
+from pathlib import Path
+
+from .environment import DRIVERS, line
+from .failures import wrapped
+from .progress import progress
+from .servers import ServerError
+
+SECONDS = 6  # what has not ended by then does not end
+FILE = Path(__file__).with_name("endings.json")
+
+# kind → mark, colour of Okabe and Ito, what it means
+SIGNS = {
+    "right": ("✓", "#009E73", "right"),
+    "raises": ("✗", "#D55E00", "raises"),
+    "wrong": ("▲", "#E69F00", "wrong, and nothing is raised"),
+    "hangs": ("∞", "#CC79A7", "never ends"),
+    "none": ("–", "#999999", "does not apply"),
+}
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How one scenario ended on one driver.
+
+    ``kind`` is a key of ``SIGNS``; ``word`` what came back, or the exception
+    and, after an arrow, the driver's own; ``chain`` the types from the
+    outside in, with their modules; ``warned`` what was warned of meanwhile.
+    """
+
+    kind: str
+    word: str
+    chain: tuple[str, ...] = ()
+    warned: tuple[str, ...] = ()
+    recorded: bool = False
+
+    def __str__(self):
+        note = " (recorded)" if self.recorded else ""
+        return f"{SIGNS[self.kind][0]} {self.word}{note}"
+
+
+class Row(dict):
+    """Driver → Ending, of one scenario."""
+
+    def __init__(self, name):
+        super().__init__()
+        self.name = name
+
+    @property
+    def words(self):
+        """The endings' words (list of str), in the order of the drivers."""
+        return [ending.word for ending in self.values()]
+
+    @property
+    def kinds(self):
+        """The endings' kinds (list of str), in the order of the drivers."""
+        return [ending.kind for ending in self.values()]
+
+    def __repr__(self):
+        return "\n".join([self.name] + [f"  {driver:<10} {ending}"
+                                        for driver, ending in self.items()])
+
+    def _repr_html_(self):
+        return _table([self])
+
+
+class Endings(dict):
+    """Name of a scenario → Row: the matrix. Takes the databases to run on.
+
+    ``None`` in place of a database leaves its drivers to the recorded run.
+    """
+
+    def __init__(self, *databases):
+        super().__init__()
+        self._database = {driver: database for database in databases
+                          for driver in DRIVERS if hasattr(database, driver)}
+
+    @property
+    def urls(self):
+        """Driver → URL, of the drivers that have a server here."""
+        return {driver: getattr(self._database[driver], driver)
+                for driver in DRIVERS if driver in self._database}
+
+    async def run(self, name, scenario, *, right="ok"):
+        """Run ``scenario`` against each driver; returns the Row.
+
+        ``scenario`` is a coroutine function that takes a URL and returns a
+        word: ``right``, or another that tells what went wrong; None where it
+        does not apply. Or it is a program (str) that finds ``url``, and is
+        right if a Python process of its own runs it to the end and is
+        silent. What is not over after ``SECONDS`` hangs. Raises ServerError
+        if a server has gone.
+        """
+        row, urls = Row(name), self.urls
+        if isinstance(scenario, str):
+            with progress(name):
+                ends = dict(zip(urls, await asyncio.gather(
+                    *(_of_program(scenario, url) for url in urls.values()))))
+        else:
+            ends = {}
+            for driver, url in urls.items():
+                with progress(f"{name}: {driver}"):
+                    ends[driver] = await _of_coroutine(scenario, url, right)
+        for driver in DRIVERS:
+            row[driver] = ends.get(driver) or recorded(name, driver)
+            database = self._database.get(driver)
+            if row[driver].chain and hasattr(database, "connections"):
+                await database.connections()  # ServerError if it has gone
+        self[name] = row
+        return row
+
+    def as_json(self):
+        """Name → driver → fields of the Ending, for ``FILE``."""
+        return {name: {driver: {key: value for key, value
+                                in asdict(ending).items() if value}
+                       for driver, ending in row.items()}
+                for name, row in self.items()}
+
+    def __repr__(self):
+        width = max(map(len, self), default=0) + 2
+        lines = [" " * width + "  ".join(DRIVERS)]
+        for name, row in self.items():
+            lines.append(name.ljust(width) + "  ".join(
+                SIGNS[ending.kind][0].center(len(driver))
+                for driver, ending in row.items()).rstrip())
+        return "\n".join(lines + ["", *_legend(self.values())])
+
+    def _repr_html_(self):
+        return _table(self.values())
+
+
+async def unless_missing(database):
+    """What the awaitable ``database`` gives, or None without its server.
+
+    Then the server's own sentence is printed: what to install. Under CI, or
+    if an address is set in the environment, the ServerError is raised.
+    """
+    try:
+        return await database
+    except ServerError as error:
+        if os.environ.get("CI") == "true" or os.environ.get("LAB_MYSQL_URL"):
+            raise
+        print(error)
+        about = _recordings().get(line(), {}).get("about", {})
+        print("Its drivers show a recorded run"
+              + (f": {about['date']}, {about['versions']}." if about else
+                 " where there is one."))
+
+
+def recorded(name, driver):
+    """The Ending that was recorded on this line of SQLAlchemy."""
+    rows = _recordings().get(line(), {}).get("endings", {})
+    if driver not in rows.get(name, {}):
+        return Ending("none", "no server, and nothing recorded")
+    fields = rows[name][driver]
+    lists = {key: tuple(fields[key]) for key in ("chain", "warned")
+             if key in fields}
+    return replace(Ending(**{**fields, **lists}), recorded=True)
+
+
+def _recordings():
+    return json.loads(FILE.read_text(encoding="utf-8"))
+
+
+async def _of_coroutine(scenario, url, right):
+    limit = asyncio.timeout(SECONDS)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            async with limit:
+                word = await scenario(url)
+            ending = (Ending("none", "–") if word is None else
+                      Ending("right" if word == right else "wrong", word))
+        except Exception as error:
+            ending = (Ending("hangs", "never ends") if limit.expired()
+                      else _raised(_names(error)))
+        gc.collect()  # what a failure leaves unawaited is warned of in here
+    return replace(ending, warned=tuple(
+        str(one.message).splitlines()[0] for one in caught
+        if one.category is UserWarning))
+
+
+async def _of_program(program, url):
+    try:
+        done = await asyncio.to_thread(
+            subprocess.run, [sys.executable, "-m", __name__],
+            input=json.dumps([url.render_as_string(False), program]),
+            capture_output=True, text=True, timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        return Ending("hangs", "never ends")
+    if done.returncode:
+        return _raised(json.loads(done.stdout.splitlines()[-1]))
+    if ignored := re.search(r"^Exception ignored in.*?^(\w+): ", done.stderr,
+                            re.MULTILINE | re.DOTALL):
+        return Ending("raises", f"{ignored[1]} at exit", (ignored[1],))
+    return Ending("right", "ok")
+
+
+def _names(error):
+    """The types of a chain of exceptions, from the outside in (list)."""
+    return [f"{type(one).__module__}.{type(one).__qualname__}"
+            for one in wrapped(error)]
+
+
+def _raised(names):
+    """The Ending of an exception: the outermost type, and the driver's own."""
+    outer = names[0].rpartition(".")[2]
+    inner = next((name for name in names if not name.startswith("sqlalchemy")),
+                 names[-1])
+    last = inner.rpartition(".")[2]
+    if not inner.startswith(("builtins", "sqlalchemy")):
+        last = f"{inner.partition('.')[0]}.{last}"
+    word = outer if inner == names[0] else f"{outer} ← {last}"
+    return Ending("raises", word, tuple(names))
+
+
+def _legend(rows):
+    used = {ending.kind for row in rows for ending in row.values()}
+    return [f"{mark} {meaning}" for kind, (mark, _, meaning) in SIGNS.items()
+            if kind in used]
+
+
+def _table(rows):
+    """The matrix in HTML: mark, colour and word, on any ground."""
+    head = "".join(f'<th scope="col">{driver}</th>' for driver in DRIVERS)
+    body = "".join(
+        f'<tr><th scope="row" style="text-align:left">{escape(row.name)}</th>'
+        + "".join(f'<td style="text-align:left;border-left:5px solid '
+                  f'{SIGNS[ending.kind][1]}">{escape(str(ending))}</td>'
+                  for ending in row.values()) + "</tr>" for row in rows)
+    return (f"<table><caption>{escape(', '.join(_legend(rows)))}</caption>"
+            f"<thead><tr><th></th>{head}</tr></thead>"
+            f"<tbody>{body}</tbody></table>")
+
+
+def _main():
+    """Run a program for ``_of_program``; its exception leaves as JSON."""
+    url, program = json.load(sys.stdin)
+    warnings.simplefilter("ignore")
+    try:
+        exec(compile(program, "<program>", "exec"), {"url": url})
+    except Exception as error:
+        print(json.dumps(_names(error)), flush=True)
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    _main()
