@@ -10,6 +10,7 @@ _HOME = {
     "claim": "claims",
     "expect_failure": "failures",
     "hint": "exercises",
+    "mysql": "databases",
     "postgres": "databases",
     "predict": "predictions",
     "record_queries": "queries",

@@ -21,14 +21,16 @@ def pytest_configure(config):
     os.environ["TMPDIR"] = tempfile.tempdir = directory
     os.environ.setdefault("PYTHONPATH", str(ROOT))
     # Nobody's server but our own.
-    for name in ("LAB_POSTGRES_URL", "LAB_PG_BINDIR"):
+    for name in ("LAB_POSTGRES_URL", "LAB_PG_BINDIR",
+                 "LAB_MYSQL_URL", "LAB_MARIADB_BINDIR"):
         os.environ.pop(name, None)
 
 
 def pytest_sessionfinish(session):
-    from labsupport.servers import postgres
+    from labsupport.servers import mariadb, postgres
 
-    postgres.stop()  # of this process; it still lives when we look
+    for server in (mariadb, postgres):
+        server.stop()  # of this process; it still lives when we look
     if hasattr(session.config, "workerinput"):
         return
     directory = Path(os.environ["TMPDIR"])

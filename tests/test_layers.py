@@ -13,7 +13,8 @@ FLOORS = [  # from the ground up; a floor may import from those above it here
     {"claims", "exercises", "predictions"},
     {"authoring", "__main__", "__init__"},
 ]
-SERVERS = [{"__init__", "keeper"}, {"discover"}, {"postgres"}]
+SERVERS = [{"__init__", "keeper"}, {"discover", "own"},
+           {"mariadb", "postgres"}]
 
 
 def module_of(path):

@@ -17,9 +17,9 @@ import pytest
 from conftest import ROOT, need, processes
 from jupyter_client.manager import start_new_kernel
 
-from labsupport import databases
-from labsupport.databases import postgres, sqlite
-from labsupport.servers import ServerError, postgres as server
+from labsupport.databases import postgres, postgresql, sqlite
+from labsupport.databases import shared as sharing
+from labsupport.servers import ServerError, own, postgres as server
 from labsupport.servers.keeper import Kept
 
 START = """
@@ -288,8 +288,8 @@ def test_a_taken_port_is_passed_over(monkeypatch):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        ports = iter([taken.getsockname()[1], server.free_port()])
-        monkeypatch.setattr(server, "free_port", lambda: next(ports))
+        ports = iter([taken.getsockname()[1], own.free_port()])
+        monkeypatch.setattr(own, "free_port", lambda: next(ports))
         started = server.start()
         started.kept.stop()
         assert started.admin.port != taken.getsockname()[1]
@@ -299,9 +299,9 @@ def test_all_ports_taken(monkeypatch):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        monkeypatch.setattr(server, "free_port",
+        monkeypatch.setattr(own, "free_port",
                             lambda: taken.getsockname()[1])
-        monkeypatch.setattr(server, "PORT_TRIES", 2)
+        monkeypatch.setattr(own, "PORT_TRIES", 2)
         with pytest.raises(ServerError, match="no free port in 2 tries"):
             server.start()
 
@@ -369,7 +369,7 @@ def test_no_temporary_directory(monkeypatch):
     def fails(*_):
         raise RuntimeError("[Errno 28] No space left on device")
 
-    monkeypatch.setattr(databases, "Kept", fails)
+    monkeypatch.setattr(sharing, "Kept", fails)
     with pytest.raises(ServerError, match="No space left .*set TMPDIR"):
         asyncio.run(sqlite())
 
@@ -436,7 +436,7 @@ def shared(monkeypatch):
                             password="p@ss/word")
 
     def use(url):
-        monkeypatch.setenv(databases.SHARED, url if isinstance(url, str)
+        monkeypatch.setenv(postgresql.SHARED, url if isinstance(url, str)
                            else url.render_as_string(hide_password=False))
 
     use(url)
@@ -484,7 +484,7 @@ def test_a_shared_server_is_tidied_after_sigkill(shared, tmp_path):
     (lambda url: url.set(username="bert", password="b"),
      "may not create databases: ask for ALTER ROLE \"bert\" CREATEDB"),
     (lambda url: url.set(database="nowhere"), "has no database 'nowhere'"),
-    (lambda url: url.set(port=server.free_port()), "No PostgreSQL answers"),
+    (lambda url: url.set(port=own.free_port()), "No PostgreSQL answers"),
     (lambda url: url.set(host="no-such-host.invalid"), "No PostgreSQL ans"),
 ])
 def test_a_bad_url_gets_one_sentence(shared, change, message):
@@ -530,7 +530,7 @@ def test_a_failing_janitor_leaves_no_database(shared, monkeypatch):
     def fails(*_, **__):
         raise RuntimeError("[Errno 28] No space left on device")
 
-    monkeypatch.setattr(databases, "Kept", fails)
+    monkeypatch.setattr(sharing, "Kept", fails)
     with pytest.raises(ServerError, match="set TMPDIR"):
         asyncio.run(postgres())
     assert run(OURS) == []
