@@ -5,6 +5,7 @@ through here on a Python that has nothing installed yet.
 """
 
 _HOME = {
+    "Endings": "endings",
     "engine_anatomy": "anatomy",
     "check": "exercises",
     "claim": "claims",
@@ -16,6 +17,7 @@ _HOME = {
     "record_queries": "queries",
     "report": "environment",
     "sqlite": "databases",
+    "unless_missing": "endings",
 }
 
 __all__ = sorted(_HOME)

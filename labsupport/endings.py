@@ -22,9 +22,12 @@ from pathlib import Path
 from .environment import DRIVERS, line
 from .failures import wrapped
 from .progress import progress
-from .servers import ServerError
+from .servers import NotInstalled
 
-SECONDS = 6  # what has not ended by then does not end
+# What has not ended by then does not end. Turns, not seconds: on a busy
+# machine, where everything takes longer, they do too.
+TURNS, TURN = 60, 0.05
+PROGRAM = 60  # seconds for a process of its own
 FILE = Path(__file__).with_name("endings.json")
 
 # kind → mark, colour of Okabe and Ito, what it means
@@ -106,7 +109,7 @@ class Endings(dict):
         word: ``right``, or another that tells what went wrong; None where it
         does not apply. Or it is a program (str) that finds ``url``, and is
         right if a Python process of its own runs it to the end and is
-        silent. What is not over after ``SECONDS`` hangs. Raises ServerError
+        silent. What is not over after ``TURNS`` hangs. Raises ServerError
         if a server has gone.
         """
         row, urls = Row(name), self.urls
@@ -122,7 +125,8 @@ class Endings(dict):
         for driver in DRIVERS:
             row[driver] = ends.get(driver) or recorded(name, driver)
             database = self._database.get(driver)
-            if row[driver].chain and hasattr(database, "connections"):
+            if row[driver].kind in ("raises", "hangs") \
+                    and hasattr(database, "connections"):
                 await database.connections()  # ServerError if it has gone
         self[name] = row
         return row
@@ -150,19 +154,20 @@ class Endings(dict):
 async def unless_missing(database):
     """What the awaitable ``database`` gives, or None without its server.
 
-    Then the server's own sentence is printed: what to install. Under CI, or
-    if an address is set in the environment, the ServerError is raised.
+    Then the sentence that says what to install is printed, and which
+    recorded run is shown instead. Under CI NotInstalled is raised.
     """
     try:
         return await database
-    except ServerError as error:
-        if os.environ.get("CI") == "true" or os.environ.get("LAB_MYSQL_URL"):
+    except NotInstalled as missing:
+        if os.environ.get("CI") == "true":
             raise
-        print(error)
-        about = _recordings().get(line(), {}).get("about", {})
-        print("Its drivers show a recorded run"
-              + (f": {about['date']}, {about['versions']}." if about else
-                 " where there is one."))
+        print(missing)
+        run = _recordings().get(line(), {})
+        print(f"Its drivers show how they ended on {run['date']}, with "
+              f"{run['versions']}." if run else
+              "Its drivers stay empty: nothing is recorded for SQLAlchemy "
+              f"{line()}.")
 
 
 def recorded(name, driver):
@@ -181,21 +186,35 @@ def _recordings():
 
 
 async def _of_coroutine(scenario, url, right):
-    limit = asyncio.timeout(SECONDS)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
+        task = asyncio.create_task(scenario(url))
         try:
-            async with limit:
-                word = await scenario(url)
-            ending = (Ending("none", "–") if word is None else
-                      Ending("right" if word == right else "wrong", word))
-        except Exception as error:
-            ending = (Ending("hangs", "never ends") if limit.expired()
-                      else _raised(_names(error)))
-        gc.collect()  # what a failure leaves unawaited is warned of in here
+            for _ in range(TURNS):
+                await asyncio.wait([task], timeout=TURN)
+                if task.done():
+                    ending = _ended(task, right)
+                    break
+            else:
+                ending = Ending("hangs", "never ends")
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+        del task
+        if ending.chain:
+            gc.collect(1)  # coroutines that a failure has left unawaited
     return replace(ending, warned=tuple(
         str(one.message).splitlines()[0] for one in caught
         if one.category is UserWarning))
+
+
+def _ended(task, right):
+    if error := task.exception():
+        return _raised(_names(error))
+    word = task.result()
+    if word is None:
+        return Ending("none", "–")
+    return Ending("right" if word == right else "wrong", word)
 
 
 async def _of_program(program, url):
@@ -203,7 +222,7 @@ async def _of_program(program, url):
         done = await asyncio.to_thread(
             subprocess.run, [sys.executable, "-m", __name__],
             input=json.dumps([url.render_as_string(False), program]),
-            capture_output=True, text=True, timeout=SECONDS)
+            capture_output=True, text=True, timeout=PROGRAM)
     except subprocess.TimeoutExpired:
         return Ending("hangs", "never ends")
     if done.returncode:

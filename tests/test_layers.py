@@ -10,7 +10,7 @@ FLOORS = [  # from the ground up; a floor may import from those above it here
     {"servers", "figure", "svg", "stacks", "schema", "progress"},
     {"databases"},
     {"environment", "queries", "anatomy", "failures"},
-    {"claims", "exercises", "predictions"},
+    {"claims", "endings", "exercises", "predictions"},
     {"authoring", "__main__", "__init__"},
 ]
 SERVERS = [{"__init__", "keeper"}, {"discover", "own"},
