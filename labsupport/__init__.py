@@ -6,12 +6,14 @@ through here on a Python that has nothing installed yet.
 
 _HOME = {
     "Endings": "endings",
-    "engine_anatomy": "anatomy",
     "check": "exercises",
     "claim": "claims",
+    "compare": "comparison",
+    "engine_anatomy": "anatomy",
     "expect_failure": "failures",
     "hint": "exercises",
     "mysql": "databases",
+    "open_loop": "load",
     "postgres": "databases",
     "predict": "predictions",
     "record_queries": "queries",

@@ -9,25 +9,22 @@ recorded: see ``recording``.
 
 import asyncio
 import gc
+import inspect
 import json
 import os
-import re
-import subprocess
-import sys
 import warnings
 from dataclasses import asdict, dataclass, replace
 from html import escape
 from pathlib import Path
 
 from .environment import DRIVERS, line
-from .failures import wrapped
+from .programs import names, run_alone
 from .progress import progress
 from .servers import NotInstalled
 
 # What has not ended by then does not end. Turns, not seconds: on a busy
 # machine, where everything takes longer, they do too.
 TURNS, TURN = 60, 0.05
-PROGRAM = 60  # seconds for a process of its own
 FILE = Path(__file__).with_name("endings.json")
 
 # kind → mark, colour of Okabe and Ito, what it means
@@ -107,21 +104,20 @@ class Endings(dict):
 
         ``scenario`` is a coroutine function that takes a URL and returns a
         word: ``right``, or another that tells what went wrong; None where it
-        does not apply. Or it is a program (str) that finds ``url``, and is
-        right if a Python process of its own runs it to the end and is
-        silent. What is not over after ``TURNS`` hangs. Raises ServerError
-        if a server has gone.
+        does not apply. What is not over after ``TURNS`` hangs. A plain
+        function gets a Python process of its own, and is right if that runs
+        to its end and is silent. Raises ServerError if a server has gone.
         """
         row, urls = Row(name), self.urls
-        if isinstance(scenario, str):
-            with progress(name):
+        with progress(name) as say:
+            if inspect.iscoroutinefunction(scenario):
+                ends = {}
+                for driver, url in urls.items():
+                    say(f"{name}: {driver}")
+                    ends[driver] = await _of_coroutine(scenario, url, right)
+            else:
                 ends = dict(zip(urls, await asyncio.gather(
                     *(_of_program(scenario, url) for url in urls.values()))))
-        else:
-            ends = {}
-            for driver, url in urls.items():
-                with progress(f"{name}: {driver}"):
-                    ends[driver] = await _of_coroutine(scenario, url, right)
         for driver in DRIVERS:
             row[driver] = ends.get(driver) or recorded(name, driver)
             database = self._database.get(driver)
@@ -210,45 +206,32 @@ async def _of_coroutine(scenario, url, right):
 
 def _ended(task, right):
     if error := task.exception():
-        return _raised(_names(error))
+        return _raised(names(error))
     word = task.result()
     if word is None:
         return Ending("none", "–")
     return Ending("right" if word == right else "wrong", word)
 
 
-async def _of_program(program, url):
-    try:
-        done = await asyncio.to_thread(
-            subprocess.run, [sys.executable, "-m", __name__],
-            input=json.dumps([url.render_as_string(False), program]),
-            capture_output=True, text=True, timeout=PROGRAM)
-    except subprocess.TimeoutExpired:
+async def _of_program(function, url):
+    chain, ignored = await asyncio.to_thread(run_alone, function, url)
+    if chain is None:
         return Ending("hangs", "never ends")
-    if done.returncode:
-        return _raised(json.loads(done.stdout.splitlines()[-1]))
-    if ignored := re.search(r"^Exception ignored in.*?^(\w+): ", done.stderr,
-                            re.MULTILINE | re.DOTALL):
-        return Ending("raises", f"{ignored[1]} at exit", (ignored[1],))
-    return Ending("right", "ok")
+    if ignored and not chain:
+        return Ending("raises", f"{ignored} at exit", (ignored,))
+    return _raised(chain) if chain else Ending("right", "ok")
 
 
-def _names(error):
-    """The types of a chain of exceptions, from the outside in (list)."""
-    return [f"{type(one).__module__}.{type(one).__qualname__}"
-            for one in wrapped(error)]
-
-
-def _raised(names):
+def _raised(chain):
     """The Ending of an exception: the outermost type, and the driver's own."""
-    outer = names[0].rpartition(".")[2]
-    inner = next((name for name in names if not name.startswith("sqlalchemy")),
-                 names[-1])
+    outer = chain[0].rpartition(".")[2]
+    inner = next((name for name in chain if not name.startswith("sqlalchemy")),
+                 chain[-1])
     last = inner.rpartition(".")[2]
     if not inner.startswith(("builtins", "sqlalchemy")):
         last = f"{inner.partition('.')[0]}.{last}"
-    word = outer if inner == names[0] else f"{outer} ← {last}"
-    return Ending("raises", word, tuple(names))
+    word = outer if inner == chain[0] else f"{outer} ← {last}"
+    return Ending("raises", word, tuple(chain))
 
 
 def _legend(rows):
@@ -268,18 +251,3 @@ def _table(rows):
     return (f"<table><caption>{escape(', '.join(_legend(rows)))}</caption>"
             f"<thead><tr><th></th>{head}</tr></thead>"
             f"<tbody>{body}</tbody></table>")
-
-
-def _main():
-    """Run a program for ``_of_program``; its exception leaves as JSON."""
-    url, program = json.load(sys.stdin)
-    warnings.simplefilter("ignore")
-    try:
-        exec(compile(program, "<program>", "exec"), {"url": url})
-    except Exception as error:
-        print(json.dumps(_names(error)), flush=True)
-        os._exit(1)
-
-
-if __name__ == "__main__":
-    _main()

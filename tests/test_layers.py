@@ -7,10 +7,12 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "labsupport"
 FLOORS = [  # from the ground up; a floor may import from those above it here
-    {"servers", "figure", "svg", "stacks", "schema", "progress"},
-    {"databases"},
-    {"environment", "queries", "anatomy", "failures"},
-    {"claims", "endings", "exercises", "predictions"},
+    {"servers", "figure", "svg", "stacks", "schema", "progress",
+     "sources"},
+    {"databases", "generator"},
+    {"environment", "queries", "anatomy", "failures", "load"},
+    {"claims", "comparison", "exercises", "predictions", "programs"},
+    {"endings"},
     {"authoring", "__main__", "__init__"},
 ]
 SERVERS = [{"__init__", "keeper"}, {"discover", "own"},
