@@ -83,6 +83,14 @@ def need(condition, what):
         (pytest.fail if IN_CI else pytest.skip)(what)
 
 
+@pytest.fixture
+def reachable():
+    """A directory that the server's user can reach, as tmp_path is not."""
+    directory = Path(tempfile.mkdtemp(prefix="reachable-"))
+    directory.chmod(0o755 if os.geteuid() else 0o777)
+    return directory
+
+
 @pytest.fixture(scope="session")
 def lessons():
     """File name → notebook, of all lessons."""

@@ -1,21 +1,19 @@
 """Servers live with their kernel and die with it, whatever happens to it."""
 
 import asyncio
-import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
-import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
 import pytest
 from conftest import ROOT, need, processes
-from jupyter_client.manager import start_new_kernel
+from machine import (
+    ask, gone, kernel as any_kernel, may_unshare, program, run_as, wait,
+)
 
 from labsupport.databases import postgres, postgresql, sqlite
 from labsupport.databases import shared as sharing
@@ -28,23 +26,12 @@ from labsupport.databases import postgres, sqlite
 from labsupport.servers import postgres as server
 db, lite = await postgres(), await sqlite()
 kept = server.running().kept
-print(json.dumps([str(kept.directory), str(lite.aiosqlite.database)]))
+print(json.dumps([str(kept.directory), str(lite._directory.directory)]))
 """
 
 
-@pytest.fixture
-def reachable():
-    """A directory that the server's user can reach, as tmp_path is not."""
-    directory = Path(tempfile.mkdtemp(prefix="reachable-"))
-    directory.chmod(0o755 if os.geteuid() else 0o777)
-    return directory
-
-
-def may_unshare(*words):
-    """Go on if ``unshare`` with these words works in this container."""
-    probe = subprocess.run(["unshare", *words], capture_output=True)
-    if probe.returncode:
-        pytest.skip(f"not allowed in this container: unshare {words[0]}")
+def kernel(tmp_path, name="kernel"):
+    return any_kernel(tmp_path, START, name)
 
 
 async def connect(db):
@@ -52,58 +39,6 @@ async def connect(db):
     return await asyncpg.connect(
         db.psycopg.set(drivername="postgresql")
         .render_as_string(hide_password=False))
-
-
-def program(path, *lines):
-    """Write an executable shell script."""
-    path.write_text("\n".join(["#!/bin/sh", *lines, ""]))
-    path.chmod(0o755)
-
-
-def wait(condition, what, seconds=20):
-    """Wait until ``condition()`` holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
-
-
-def ask(client, code):
-    """Run a cell; what it prints (str) and the name of its error or None."""
-    text = []
-
-    def hook(message):
-        if message["msg_type"] == "stream":
-            text.append(message["content"]["text"])
-
-    reply = client.execute_interactive(code, output_hook=hook, timeout=90)
-    return "".join(text), reply["content"].get("ename")
-
-
-@contextmanager
-def kernel(tmp_path, name="kernel"):
-    """A kernel with servers: (manager, client, paths, mark in its env)."""
-    mark = f"{tmp_path}/{name}"
-    manager, client = start_new_kernel(
-        cwd=str(ROOT / "notebooks"),
-        env={**os.environ, "PYTHONPATH": str(ROOT), "LAB_TEST_MARK": mark})
-    try:
-        printed, error = ask(client, START)
-        assert error is None, printed
-        directory, file = json.loads(printed)
-        yield (manager, client, [Path(directory), Path(file).parent],
-               f"LAB_TEST_MARK={mark}".encode())
-    finally:
-        client.stop_channels()
-        if manager.has_kernel:
-            manager.shutdown_kernel(now=True)
-
-
-def gone(paths, mark):
-    """Assert that no directory and no process of a kernel is left."""
-    wait(lambda: not any(path.exists() for path in paths),
-         f"a directory is left of {paths}")
-    wait(lambda: not processes(mark), "a process is left")
 
 
 def test_interrupt_spares_the_server(tmp_path):
@@ -175,20 +110,6 @@ def test_a_killed_server_is_replaced():
 
 # the machine
 
-def python_for_others():
-    """A Python that every user of this machine may run, of our version."""
-    for candidate in (sys.executable, "/usr/bin/python3"):
-        try:
-            shown = subprocess.run(
-                [candidate, "-c", "import sys; print(sys.version_info[:2])"],
-                user="nobody", cwd="/", capture_output=True, text=True)
-        except OSError:
-            continue  # it is not there, or not for others
-        if shown.stdout.strip() == str(sys.version_info[:2]):
-            return candidate
-    return None
-
-
 AS_USER = """
 import asyncio, os
 from labsupport.databases import postgres
@@ -203,22 +124,7 @@ asyncio.run(main())
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two users")
 def test_two_ordinary_users_at_once():
-    import site
-
-    python = python_for_others()
-    if python is None:
-        pytest.skip("no Python of our version that other users may run")
-    running = []
-    for name in ("nobody", "daemon"):
-        running.append(subprocess.Popen(
-            [python, "-c", AS_USER], user=name, group="nogroup",
-            extra_groups=[], cwd="/", text=True, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, env={
-                "PATH": "/usr/bin:/bin", "HOME": "/nonexistent",
-                "PYTHONDONTWRITEBYTECODE": "1",
-                "PYTHONPATH": os.pathsep.join(
-                    [str(ROOT), *site.getsitepackages()]),
-                "TMPDIR": "/tmp"}))
+    running = [run_as(name, AS_USER) for name in ("nobody", "daemon")]
     for process in running:
         out, err = process.communicate(timeout=90)
         assert process.returncode == 0, err

@@ -168,7 +168,7 @@ async def _connected(url):
         if code in (1045, 1698):
             problem = f"{where} refuses user {url.username!r}: check " \
                       "the user and the password"
-        elif code in (1040, 1203):
+        elif code in (1040, 1203, 1226):
             problem = f"{where} has no connection left: close some, or " \
                       "raise max_connections there"
         elif code == 2003 or isinstance(error, TimeoutError):

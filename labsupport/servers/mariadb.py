@@ -12,7 +12,9 @@ from .discover import mariadb_programs
 
 ADMIN = "lab_admin"
 MEGABYTES = 60  # 40 at the start, and room for the lesson
-SETTINGS = {
+SETTINGS = {  # of the server, and of the installer, which starts it too
+    # From data/: the installer breaks a path that has a space in it.
+    "tmpdir": "..",
     "innodb-buffer-pool-size": "16M",
     "innodb-log-file-size": "8M",
     "key-buffer-size": "1M",
@@ -24,7 +26,6 @@ SERVER = {
     "bind-address": "127.0.0.1",
     # TCP only: a socket's path breaks where TMPDIR is long.
     "socket": "",
-    "tmpdir": "{dir}",
     "pid-file": "{dir}/pid",
     "init-file": "{dir}/init.sql",
     "max-connections": "60",
@@ -79,8 +80,11 @@ def _options(settings):
 
 
 def _is_ready(directory):
-    log = (directory / "server.log").read_text(errors="replace")
-    return "ready for connections" in log
+    try:
+        log = (directory / "server.log").read_bytes()
+    except OSError:
+        return False  # the server has ended, and its directory is gone
+    return b"ready for connections" in log
 
 
 def _explained(log):
