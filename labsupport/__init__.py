@@ -14,6 +14,7 @@ _HOME = {
     "hint": "exercises",
     "mysql": "databases",
     "open_loop": "load",
+    "pgbench": "limit",
     "postgres": "databases",
     "predict": "predictions",
     "record_queries": "queries",

@@ -24,7 +24,7 @@ from .servers import NotInstalled
 
 # What has not ended by then does not end. Turns, not seconds: on a busy
 # machine, where everything takes longer, they do too.
-TURNS, TURN = 60, 0.05
+TURNS, TURN = 50, 0.05
 FILE = Path(__file__).with_name("endings.json")
 
 # kind → mark, colour of Okabe and Ito, what it means
