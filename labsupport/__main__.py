@@ -30,6 +30,7 @@ USAGE = """usage: python3 -m labsupport COMMAND [ARGUMENTS]
   test    prove every lesson; ARGUMENTS go to pytest
   check   see whether the notebooks are in their stored form
   author  run the notebooks and store them in that form
+  bench   measure what the tools cost; ARGUMENTS are names in tests/benchmarks
 """
 
 
@@ -49,6 +50,8 @@ def main(arguments):
         words = ["-m", "pytest", "-n", "2"]
     elif command in ("check", "author"):
         words = ["-m", "labsupport.authoring", command]
+    elif command == "bench":
+        words = [os.path.join("tests", "benchmarks")]
     else:
         sys.stdout.write(USAGE)
         return 0 if command in ("-h", "--help") else 2

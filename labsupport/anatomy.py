@@ -1,7 +1,7 @@
 """What an AsyncEngine is made of, drawn from the engine itself."""
 
 from .figure import Figure
-from .svg import BLUE, GREEN, arrow, box, picture, text
+from .svg import BLUE, GREY, arrow, box, picture, text
 
 SLOT, GAP, TOP, BOX = 16, 6, 44, 176
 
@@ -10,7 +10,7 @@ def engine_anatomy(engine):
     """A Figure of an AsyncEngine: URL → dialect → driver → pool.
 
     A square of the pool is a place for a connection: empty (white), idle
-    (green, marked i) or checked out (blue, marked c); dashed squares are
+    (grey, marked i) or checked out (blue, marked c); dashed squares are
     overflow.
     """
     dialect, pool = engine.dialect, engine.pool
@@ -68,7 +68,7 @@ def _slots(pool, x):
     for number in range(size + _overflow(pool)):
         colour, mark = (
             (BLUE, "c") if number < out else
-            (GREEN, "i") if number < out + idle else ("none", ""))
+            (GREY, "i") if number < out + idle else ("none", ""))
         left = x + number * (SLOT + GAP)
         shapes.append(box(left, TOP + 96, SLOT, SLOT, colour=colour,
                           dashed=number >= size))

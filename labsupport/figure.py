@@ -25,3 +25,13 @@ class Figure:
                 f'src="data:image/svg+xml,{data}">\n'
                 "<details><summary>the same as text</summary>"
                 f"<pre>{escape(self.text)}</pre></details>")
+
+
+def widget_bundle(widget, text=None):
+    """What a widget's ``_repr_mimebundle_`` returns (dict).
+
+    Takes the widget and its text twin (str); None leaves the twin out.
+    """
+    bundle = {} if text is None else {"text/plain": text}
+    return bundle | {"application/vnd.jupyter.widget-view+json": {
+        "version_major": 2, "version_minor": 0, "model_id": widget.model_id}}

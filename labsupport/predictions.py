@@ -11,6 +11,8 @@ from pathlib import Path
 
 from ipywidgets import HTML, Button, RadioButtons, VBox
 
+from .figure import widget_bundle
+
 QUESTIONS = json.loads(
     Path(__file__).with_name("predictions.json").read_text(encoding="utf-8"))
 
@@ -54,13 +56,7 @@ class Prediction(VBox):
 
     def _repr_mimebundle_(self, **_):
         """The widget, and beside it the question as text."""
-        return {
-            "text/plain": repr(self),
-            "application/vnd.jupyter.widget-view+json": {
-                "version_major": 2, "version_minor": 0,
-                "model_id": self.model_id,
-            },
-        }
+        return widget_bundle(self, repr(self))
 
 
 def predict(question_id):

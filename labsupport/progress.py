@@ -3,6 +3,8 @@
 import asyncio
 from contextlib import contextmanager
 
+from .figure import widget_bundle
+
 PATIENCE = 1.0  # seconds of silence before the first word
 
 
@@ -27,12 +29,7 @@ def progress(text):
         if hasattr(get_ipython(), "kernel"):
             label = HTML(html())
             shown.append(label)
-            publish_display_data({
-                "application/vnd.jupyter.widget-view+json": {
-                    "version_major": 2, "version_minor": 0,
-                    "model_id": label.model_id,
-                },
-            })
+            publish_display_data(widget_bundle(label))
 
     def say(words):
         nonlocal text

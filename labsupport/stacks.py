@@ -2,14 +2,30 @@
 
 import linecache
 import re
+import sys
 import traceback
+from functools import cache
+from typing import NamedTuple
+
+from greenlet import getcurrent
 
 _LIBRARY = re.compile(
     r"[/\\](site-packages|dist-packages|asyncio|labsupport)[/\\]"
-    r"|[/\\]python3\.\d+[/\\]|<frozen|^<string>$"
+    r"|[/\\]python3\.\d+[/\\]|^<(?!ipython-input|stdin)"
 )
 
 
+class Line(NamedTuple):
+    """A line of source that ran: its file, and its number from 1."""
+
+    filename: str
+    number: int
+
+    def __str__(self):
+        return linecache.getline(self.filename, self.number).strip()
+
+
+@cache
 def yours(filename):
     """Whether ``filename`` is a notebook cell or a script of the reader's."""
     return not _LIBRARY.search(filename)
@@ -24,7 +40,24 @@ def your_line(tb):
     """
     line = ""
     for frame, number in traceback.walk_tb(tb):
-        filename = frame.f_code.co_filename
-        if yours(filename):
-            line = linecache.getline(filename, number).strip()
+        if yours(frame.f_code.co_filename):
+            line = str(Line(frame.f_code.co_filename, number))
     return line
+
+
+def running_line():
+    """The innermost Line of yours that runs now, or None.
+
+    Inside SQLAlchemy's greenlet the Python stack ends at greenlet_spawn; it
+    goes on in the greenlet that spawned it.
+    """
+    greenlet, frame = getcurrent(), sys._getframe(1)
+    while True:
+        while frame is not None:
+            if yours(frame.f_code.co_filename):
+                return Line(frame.f_code.co_filename, frame.f_lineno)
+            frame = frame.f_back
+        greenlet = greenlet.parent
+        if greenlet is None:
+            return None
+        frame = greenlet.gr_frame

@@ -3,16 +3,25 @@
 from html import escape
 
 # Okabe and Ito's colours, which stay apart for colour-blind readers.
-BLUE, GREEN = "#0072B2", "#009E73"
+ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
+BLUE, VERMILION, PINK, GREY = "#0072B2", "#D55E00", "#CC79A7", "#999999"
 
 # An <img> cannot see JupyterLab's theme, so the ground is drawn too: the
 # same picture is readable on a light page and on a dark one.
 _STYLE = (
     "text{font:13px system-ui,sans-serif;fill:#222}"
     ".small{font-size:11px;fill:#444}.head{font-weight:600}"
-    ".ground{fill:#fff;stroke:#ccc}"
+    ".bad{fill:#B34700;font-weight:600}.inside{font-size:11px;fill:#fff}"
+    ".ground{fill:#fff;stroke:#ccc}.grid{stroke:#ddd}"
+    ".limit{stroke:#B34700;stroke-dasharray:5 3}"
     "@media(prefers-color-scheme:dark){text{fill:#eee}.small{fill:#bbb}"
-    ".ground{fill:#1c1c1c;stroke:#555}}"
+    ".bad{fill:#FF9D5C}.inside{fill:#fff}.limit{stroke:#FF9D5C}"
+    ".ground{fill:#1c1c1c;stroke:#555}.grid{stroke:#444}}"
+)
+_HATCH = (
+    '<pattern id="hatch" width="5" height="5" patternUnits="userSpaceOnUse" '
+    'patternTransform="rotate(45)"><path d="M0 0V5" stroke="#fff" '
+    'stroke-width="2.4" opacity=".6"/></pattern>'
 )
 
 
@@ -21,15 +30,21 @@ def picture(width, height, *shapes):
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" '
         f'height="{height}" viewBox="0 0 {width} {height}">'
-        f"<style>{_STYLE}</style>"
+        f"<style>{_STYLE}</style>{_HATCH}"
         f'<rect class="ground" x=".5" y=".5" width="{width - 1}" '
         f'height="{height - 1}" rx="6"/>{"".join(shapes)}</svg>'
     )
 
 
-def text(x, y, words, *, kind=""):
-    """``words`` at ``x``, ``y``; ``kind`` is ``small``, ``head`` or none."""
-    return f'<text x="{x}" y="{y}" class="{kind}">{escape(words)}</text>'
+def text(x, y, words, *, kind="", anchor="start"):
+    """``words`` at ``x``, ``y``.
+
+    ``kind`` is ``small``, ``head``, ``bad``, ``inside`` a bar, or none;
+    ``anchor`` says which part of the words is at ``x``: ``start``,
+    ``middle`` or ``end``.
+    """
+    return (f'<text x="{x:.5g}" y="{y:.5g}" class="{kind}" '
+            f'text-anchor="{anchor}">{escape(words)}</text>')
 
 
 def box(x, y, width, height, *, colour="none", dashed=False):
@@ -39,8 +54,43 @@ def box(x, y, width, height, *, colour="none", dashed=False):
             f'rx="4" fill="{colour}" stroke="#888"{dash}/>')
 
 
+def bar(x, y, width, height, *, colour, share=1.0, hatched=False):
+    """A bar in a row of ``height``; it takes the middle ``share`` of it."""
+    place = (f'x="{x:.5g}" y="{y + height * (1 - share) / 2:.5g}" '
+             f'width="{max(width, 1):.5g}" height="{height * share:.5g}"')
+    hatch = f'<rect {place} fill="url(#hatch)"/>' if hatched else ""
+    return f'<rect {place} fill="{colour}"/>{hatch}'
+
+
 def arrow(x1, y, x2):
     """A horizontal arrow from ``x1`` to ``x2``."""
     return (f'<path d="M{x1} {y}H{x2}M{x2 - 6} {y - 4}L{x2} {y}'
             f'L{x2 - 6} {y + 4}" fill="none" stroke="#888" '
             'stroke-width="1.5"/>')
+
+
+def line(x1, y1, x2, y2, *, kind="grid"):
+    """A straight line; ``kind`` is ``grid`` or ``limit``."""
+    return f'<path class="{kind}" d="M{x1:.5g} {y1:.5g}L{x2:.5g} {y2:.5g}"/>'
+
+
+def time_axis(seconds, left, right, top, bottom):
+    """Grid lines from ``top`` to ``bottom``, with milliseconds below.
+
+    Returns the shapes (str) and the function from seconds to x.
+    """
+    scale = (right - left) / max(seconds, 1e-6)
+
+    def x(at):
+        return left + at * scale
+
+    step = next(digit * 10.0 ** power for power in range(-5, 6)
+                for digit in (1, 2, 5)
+                if seconds / (digit * 10.0 ** power) <= 8)
+    shapes = [text(right + 8, bottom + 15, "ms", kind="small")]
+    for number in range(int(seconds / step) + 1):
+        at = number * step
+        shapes += [line(x(at), top, x(at), bottom),
+                   text(x(at), bottom + 15, f"{at * 1000:.4g}", kind="small",
+                        anchor="middle")]
+    return "".join(shapes), x

@@ -17,9 +17,9 @@ from labsupport.anatomy import engine_anatomy
 from labsupport.databases import sqlite
 from labsupport.failures import expect_failure, wrapped
 from labsupport.predictions import QUESTIONS, Prediction
-from labsupport.queries import record_queries
 from labsupport.schema import CATALOGUE, Album, Artist, seed
 from labsupport.servers import NotInstalled, ServerError, discover
+from labsupport.trace import observe
 
 
 def in_shop(work):
@@ -89,7 +89,7 @@ def test_a_chain_that_bites_its_tail_ends():
 def test_queries_say_why_they_were_sent():
     async def work(engine):
         async with AsyncSession(engine) as session:
-            with record_queries(engine) as queries:
+            with observe(engine) as trace:
                 statement = select(Artist).options(
                     selectinload(Artist.albums))
                 (await session.scalars(statement)).all()
@@ -100,7 +100,7 @@ def test_queries_say_why_they_were_sent():
                 album.stock = 9
                 await session.flush()
             await session.execute(text("SELECT 1"))  # after the recording
-        return queries
+        return trace.queries()
 
     queries = in_shop(work)
     assert [query.origin for query in queries] == [
@@ -115,12 +115,12 @@ def test_queries_say_why_they_were_sent():
 def test_recordings_nest_and_do_not_mix():
     async def work(engine):
         async with engine.connect() as connection:
-            with record_queries(engine) as outer:
+            with observe(engine) as outer:
                 await connection.execute(text("SELECT 1"))
-                with record_queries(engine) as inner:
+                with observe(engine) as inner:
                     await connection.execute(text("SELECT 2"))
                 await connection.execute(text("SELECT 3"))
-        return outer, inner
+        return outer.queries(), inner.queries()
 
     outer, inner = in_shop(work)
     assert [query.sql for query in outer] == ["SELECT 1", "SELECT 2",
@@ -132,10 +132,10 @@ def test_an_exception_ends_a_recording():
     async def work(engine):
         async with engine.connect() as connection:
             with pytest.raises(ZeroDivisionError):
-                with record_queries(engine) as queries:
+                with observe(engine) as trace:
                     1 / 0
             await connection.execute(text("SELECT 1"))
-        return queries
+        return trace.queries()
 
     assert in_shop(work) == []
 

@@ -7,11 +7,15 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "labsupport"
 FLOORS = [  # from the ground up; a floor may import from those above it here
-    {"servers", "figure", "svg", "stacks", "schema", "progress",
-     "sources"},
-    {"databases", "generator"},
-    {"environment", "queries", "anatomy", "failures", "load",
-     "limit"},
+    {"servers", "figure", "svg", "stacks", "schema", "origins",
+     "connections", "sources"},
+    {"progress", "events", "generator"},
+    {"databases"},
+    {"environment", "anatomy", "failures", "hooks", "queries", "spans",
+     "load", "limit"},
+    {"timeline", "holders"},
+    {"pool"},
+    {"trace", "gauge"},
     {"claims", "comparison", "exercises", "predictions", "programs"},
     {"endings"},
     {"authoring", "__main__", "__init__"},

@@ -13,7 +13,7 @@ import nbformat
 import pytest
 from conftest import processes
 
-from labsupport import authoring
+from labsupport import authoring, figure
 
 
 def nbval(path, *options, **environment):
@@ -168,3 +168,38 @@ def test_a_thread_that_is_left_is_noticed(mini):
     path = mini("import aiosqlite\nc = await aiosqlite.connect(':memory:')",
                 run=False)
     assert "worker" in left_in_kernel(path, authoring.read(path))
+
+
+SHOW = """
+from labsupport.figure import Figure
+Figure("<svg>{}</svg>", "a picture", "{}")
+"""
+
+
+def test_nbval_compares_all_of_a_picture_but_the_picture(mini):
+    path = mini(SHOW.format("12 ms", "the same"))
+    assert nbval(path).returncode == 0
+    stored = path.read_text()
+    assert stored.count("%3E12 ms") == 1  # in the picture
+    path.write_text(stored.replace("%3E12 ms", "%3E13 ms"))
+    assert nbval(path).returncode == 0
+    for compared in ('alt=\\"a picture', "<pre>the same"):
+        assert stored.count(compared) == 1
+        path.write_text(stored.replace(compared, compared + " or another"))
+        assert nbval(path).returncode == 1, compared
+
+
+def test_authoring_leaves_out_what_nbval_leaves_out():
+    rules = (authoring.ROOT / "tests" / "sanitize.cfg").read_text()
+    assert f"regex: {authoring.PICTURE.pattern}\n" in rules
+    assert rules.count("regex:") == 1
+
+
+def test_a_picture_with_other_times_is_no_change():
+    def outputs(times, alt):
+        return [{"data": {"text/html":
+                          figure.Figure(times, alt, "t")._repr_html_()}}]
+
+    same = authoring._compared(outputs("<svg>1</svg>", "alt"))
+    assert same == authoring._compared(outputs("<svg>2</svg>", "alt"))
+    assert same != authoring._compared(outputs("<svg>1</svg>", "other"))

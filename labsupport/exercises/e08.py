@@ -3,7 +3,7 @@
 from sqlalchemy import func, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ..queries import record_queries
+from ..trace import observe
 from ..schema import Album, Artist
 from . import Misconception, NotYet, exercise, shop
 
@@ -34,12 +34,13 @@ from . import Misconception, NotYet, exercise, shop
 )
 async def albums_per_artist(answer):
     async with shop() as engine, AsyncSession(engine) as session:
-        with record_queries(engine) as queries:
+        with observe(engine) as trace:
             counts = await answer(session)
     if counts != {"Nina Bell": 2, "The Harbour Five": 3, "Otis Marlow": 1}:
         raise NotYet(f"the counts are {counts!r}.")
-    if len(queries) > 2:
-        raise NotYet(f"it sends {len(queries)} statements, and one more for "
+    sent = len(trace.queries())
+    if sent > 2:
+        raise NotYet(f"it sends {sent} statements, and one more for "
                      "each artist in the shop; two are enough.")
     return "all artists and all albums in two statements."
 
@@ -61,11 +62,11 @@ async def albums_per_artist(answer):
 )
 async def sell_one(answer):
     async with shop() as engine, AsyncSession(engine) as session:
-        with record_queries(engine) as queries:
+        with observe(engine) as trace:
             moment = await answer(session, 1)
         stored = (await session.execute(
             select(Album.stock, Album.updated_at).where(Album.id == 1))).one()
-    if not any(query.sql.startswith("UPDATE") for query in queries):
+    if not any(query.sql.startswith("UPDATE") for query in trace.queries()):
         raise NotYet("the new stock is not written before updated_at is read.")
     if moment != stored.updated_at or stored.stock != 2:
         raise NotYet(f"the row holds {stored}, you return {moment!r}.")
@@ -95,14 +96,14 @@ async def add_album(answer):
     async with shop() as engine:
         async with AsyncSession(engine) as session:
             artist = await session.get(Artist, 1)
-            with record_queries(engine) as queries:
+            with observe(engine) as trace:
                 await answer(session, artist, "Third Window")
                 await session.commit()
         async with AsyncSession(engine) as session:
             number = await session.scalar(
                 select(func.count()).where(Album.title == "Third Window",
                                            Album.artist_id == 1))
-    if queries.selects:
+    if trace.queries().selects:
         raise NotYet("it loads the albums first; with 10,000 of them you "
                      "would wait for all.")
     if number != 1:

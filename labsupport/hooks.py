@@ -1,0 +1,248 @@
+"""What happens to the connections of an engine, as a stream of Events.
+
+Two kinds of hooks. Pool events (checkin, close, detach, invalidate) are
+SQLAlchemy's own and stay once they are there: to remove a listener while a
+task is inside that very event breaks the task. What has no event, or only
+one that slows every statement for good, is seen by wrapping public methods
+on this engine's own pool and dialect: ``Pool.connect`` (a request, and how
+it ends), ``Dialect.connect``, ``do_ping``, ``do_execute`` and its two
+sisters, ``do_commit``, ``do_rollback``. The wrappers come with the first
+trace and go with the last, so an engine that nobody observes costs nothing.
+"""
+
+import asyncio
+from time import perf_counter
+
+from sqlalchemy import event, exc
+
+from . import origins
+from .connections import FetchedCursor, proxy_of, state
+from .events import Event, current_who, turn
+from .stacks import running_line
+
+LABEL = "labsupport_label"  # in the info of a connection: its number
+HOOKS = "labsupport_hooks"  # attribute of a dialect
+REQUEST = ("request", "connecting", "checkout", "timeout", "cancelled",
+           "failed")
+
+
+class Hooks:
+    """The hooks of one engine.
+
+    Each of ``sinks`` is called with each Event, each of ``counters`` with
+    the kind and the Who of those of a request: that costs next to nothing.
+    """
+
+    def __init__(self, pool, dialect):
+        self.sinks, self.counters = [], []
+        self._dialect = dialect
+        self._requests, self._rest = [], []  # [(object, name, wrapper)]
+        self._holders = {}  # connection → the Who that checked it out
+        self._connections = 0
+        for name, listener in (
+            ("checkin", lambda _, record: self._left("checkin", record)),
+            ("close", lambda _, record: self._left("close", record)),
+            ("detach", lambda _, record: self._left("detach", record)),
+            ("invalidate", self._invalidated),
+        ):
+            event.listen(pool, name, listener)
+
+    def count(self, counter, pool):
+        """Call ``counter`` with kind and Who of what a request goes through.
+
+        ``pool`` is the engine's present one: dispose() changes it.
+        """
+        if not self._requests:
+            self._wrap_pool(pool)
+            self._wrap(self._requests, self._dialect, "connect",
+                       self._connecting)
+        self.counters.append(counter)
+
+    def add(self, sink, pool):
+        """Call ``sink`` with every Event from now on."""
+        self.count(sink, pool)
+        self.counters.pop()
+        if not self._rest:
+            for name, wrapper in (
+                ("do_ping", self._pinging), ("do_execute", self._executing),
+                ("do_executemany", self._executing),
+                ("do_execute_no_params", self._executing),
+                ("do_commit", self._ending("commit")),
+                ("do_rollback", self._ending("rollback")),
+            ):
+                self._wrap(self._rest, self._dialect, name, wrapper)
+        self.sinks.append(sink)
+        origins.wanted.add(id(self))
+
+    def remove(self, sink):
+        """Call ``sink``, or counter, no more; unwrap what nobody needs."""
+        for sinks in (self.sinks, self.counters):
+            # By identity: two empty traces are equal.
+            sinks[:] = [one for one in sinks if one is not sink]
+        if not self.sinks:
+            _unwrap(self._rest)
+            self._holders.clear()
+            origins.wanted.discard(id(self))
+            if not self.counters:
+                _unwrap(self._requests)
+
+    def _wrap(self, kept, owner, name, wrapper):
+        wrapped = wrapper(getattr(owner, name))
+        setattr(owner, name, wrapped)
+        kept.append((owner, name, wrapped))
+
+    def _wrap_pool(self, pool):
+        self._wrap(self._requests, pool, "connect", self._requesting)
+        self._wrap(self._requests, pool, "recreate", self._recreating)
+
+    def _recreating(self, recreate):
+        def wrapper():  # by engine.dispose(): a new pool takes over
+            pool = recreate()
+            self._wrap_pool(pool)
+            return pool
+
+        return wrapper
+
+    def _requesting(self, connect):
+        def wrapper():
+            task = current_who()
+            self._tell("request", task)
+            try:
+                proxy = connect()
+            except BaseException as error:
+                self._tell(_ending_of(error), task,
+                           detail=type(error).__name__)
+                raise
+            if self.sinks:
+                connection = self._label(proxy)
+                self._holders[connection] = task
+                self._tell("checkout", task, connection, line=running_line())
+            else:
+                self._tell("checkout", task)
+            return proxy
+
+        return wrapper
+
+    def _connecting(self, connect):
+        def wrapper(*arguments, **options):
+            self._tell("connecting", current_who())
+            return connect(*arguments, **options)
+
+        return wrapper
+
+    def _pinging(self, ping):
+        def wrapper(dbapi_connection):
+            task = current_who()
+            self._tell("ping", task)
+            try:
+                return ping(dbapi_connection)
+            finally:
+                self._tell("pinged", task)
+
+        return wrapper
+
+    def _executing(self, execute):
+        def wrapper(cursor, statement, *rest):
+            context = rest[-1]
+            proxy = proxy_of(context)
+            if proxy is None:  # the dialect looks at a new connection
+                return execute(cursor, statement, *rest)
+            connection, task = self._label(proxy), current_who()
+            if task is None or task.helper:
+                task = self._holders.get(connection, task)
+            self._tell("execute", task, connection, statement,
+                       origins.origin(context), running_line())
+            try:
+                result = execute(cursor, statement, *rest)
+            except BaseException as error:
+                self._tell("error", task, connection, type(error).__name__)
+                self._tell("executed", task, connection, state(proxy))
+                raise
+            self._tell("executed", task, connection, state(proxy))
+            if getattr(context, "_is_server_side", False):
+                context.cursor = FetchedCursor(
+                    cursor, lambda kind: self._tell(
+                        kind, current_who(), connection, state(proxy)))
+            return result
+
+        return wrapper
+
+    def _ending(self, kind):
+        def wrapper_of(end):
+            def wrapper(proxy):
+                connection = self._label(proxy)
+                task = self._holders.get(connection)
+                if connection is not None:
+                    self._tell(kind, task, connection)
+                try:
+                    return end(proxy)
+                finally:
+                    if connection is not None:
+                        self._tell("ended", task, connection, state(proxy))
+
+            return wrapper
+
+        return wrapper_of
+
+    def _left(self, kind, record):
+        # Not the running task: "async with" closes in a task of its own.
+        if self.sinks:
+            connection = self._label(record)
+            self._tell(kind, self._holders.pop(connection, None), connection)
+
+    def _invalidated(self, _dbapi_connection, record, error):
+        if self.sinks:
+            connection = self._label(record)
+            self._tell("invalidate", self._holders.get(connection),
+                       connection, type(error).__name__ if error else "")
+
+    def _label(self, pooled):
+        """The number of a pooled connection; None for one in the making."""
+        try:
+            info = pooled.info
+        except NotImplementedError:
+            return None
+        if LABEL not in info:
+            self._connections += 1
+            info[LABEL] = self._connections
+        return info[LABEL]
+
+    def _tell(self, kind, task, connection=None, detail="", origin="",
+              line=None):
+        if kind in REQUEST:
+            for counter in self.counters:
+                counter(kind, task)
+        if self.sinks:
+            happened = Event(perf_counter(), turn(), kind, task, connection,
+                             detail, origin, line)
+            for sink in self.sinks:
+                sink(happened)
+
+
+def _unwrap(kept):
+    """Take off the wrappers that are still on top; others have no sink."""
+    for owner, name, wrapper in kept:
+        if vars(owner).get(name) is wrapper:
+            delattr(owner, name)
+    kept.clear()
+
+
+def _ending_of(error):
+    """How a request ended that got no connection."""
+    if isinstance(error, exc.TimeoutError):
+        return "timeout"
+    return ("cancelled" if isinstance(error, asyncio.CancelledError)
+            else "failed")
+
+
+def hooks_of(engine):
+    """The Hooks of an AsyncEngine or Engine, installed on the first call.
+
+    They live with the dialect, which an engine shares with its options
+    engines (``engine.execution_options(…)``).
+    """
+    engine = getattr(engine, "sync_engine", engine)
+    known = vars(engine.dialect)
+    if HOOKS not in known:
+        known[HOOKS] = Hooks(engine.pool, engine.dialect)
+    return known[HOOKS]
