@@ -141,7 +141,9 @@ class Endings(dict):
             lines.append(name.ljust(width) + "  ".join(
                 SIGNS[ending.kind][0].center(len(driver))
                 for driver, ending in row.items()).rstrip())
-        return "\n".join(lines + ["", *_legend(self.values())])
+        taken = [driver for driver in DRIVERS if driver not in self._database]
+        return "\n".join(lines + ["", *_legend(self.values())]
+                         + ["recorded: " + ", ".join(taken)] * bool(taken))
 
     def _repr_html_(self):
         return _table(self.values())

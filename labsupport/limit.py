@@ -38,6 +38,7 @@ async def pgbench(url, statement, *, clients=10, seconds=1):
                  "PGSSLMODE": url.query.get("sslmode", "prefer")})
     found = re.search(r"^tps = ([\d.]+)", done.stdout, re.MULTILINE)
     if done.returncode or not found:
-        raise RuntimeError("pgbench: "
-                           + (done.stderr.strip() or "?").splitlines()[-1])
+        lines = done.stderr.strip().splitlines() or ["it left no word"]
+        raise RuntimeError("pgbench: " + next(
+            (line for line in lines if "ERROR" in line), lines[-1]))
     return 1 / float(found[1])

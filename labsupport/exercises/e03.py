@@ -118,8 +118,6 @@ async def for_column(answer):
                       "        session.rollback()", "PendingRollbackError"),
         Misconception("asyncio.timeout(seconds)", "asyncio.timeout(None)",
                       "takes as long as the query"),
-        Misconception("await session.rollback()", "raise",
-                      "raises TimeoutError"),
     ),
 )
 async def ask_in_time(answer):
@@ -157,8 +155,8 @@ class _Ending:
     misconceptions=(
         Misconception("if all(", "if any(", "not right in all"),
         Misconception('== "right"', '!= "raises"', "kind is 'hangs'"),
-        Misconception("for driver in drivers ", "for driver in "
-                      "sorted(drivers, reverse=True) ", "order"),
+        Misconception("for driver in drivers\n", "for driver in "
+                      "sorted(drivers, reverse=True)\n", "order"),
     ),
 )
 async def drivers_for(answer):
