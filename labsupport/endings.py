@@ -12,6 +12,7 @@ import gc
 import inspect
 import json
 import os
+import re
 import warnings
 from dataclasses import asdict, dataclass, replace
 from html import escape
@@ -211,7 +212,7 @@ def _ended(task, right):
         return _raised(names(error))
     word = task.result()
     if word is None:
-        return Ending("none", "–")
+        return Ending("none", "does not apply")
     return Ending("right" if word == right else "wrong", word)
 
 
@@ -220,7 +221,8 @@ async def _of_program(function, url):
     if chain is None:
         return Ending("hangs", "never ends")
     if ignored and not chain:
-        return Ending("raises", f"{ignored} at exit", (ignored,))
+        return Ending("raises", f"{ignored.partition(':')[0]} at exit",
+                      warned=(ignored,))
     return _raised(chain) if chain else Ending("right", "ok")
 
 
@@ -244,12 +246,14 @@ def _legend(rows):
 
 def _table(rows):
     """The matrix in HTML: mark, colour and word, on any ground."""
-    head = "".join(f'<th scope="col">{driver}</th>' for driver in DRIVERS)
+    left = 'style="text-align:left;max-width:9em'
+    head = "".join(f'<th scope="col" {left}">{driver}</th>'
+                   for driver in DRIVERS)
     body = "".join(
-        f'<tr><th scope="row" style="text-align:left">{escape(row.name)}</th>'
-        + "".join(f'<td style="text-align:left;border-left:5px solid '
-                  f'{SIGNS[ending.kind][1]}">{escape(str(ending))}</td>'
-                  for ending in row.values()) + "</tr>" for row in rows)
+        f'<tr><th scope="row" {left}">{escape(row.name)}</th>' + "".join(
+            f'<td {left};border-left:5px solid {SIGNS[ending.kind][1]}">'
+            + re.sub(r"(?<=[a-z.])(?=[A-Z])", "<wbr>", escape(str(ending)))
+            + "</td>" for ending in row.values()) + "</tr>" for row in rows)
     return (f"<table><caption>{escape(', '.join(_legend(rows)))}</caption>"
             f"<thead><tr><th></th>{head}</tr></thead>"
             f"<tbody>{body}</tbody></table>")

@@ -21,8 +21,8 @@ def run_alone(function, url, seconds=SECONDS):
 
     ``chain``: the types of the exception that came out, from the outside in
     (list of str, empty if none; None if it has not ended after ``seconds``).
-    ``ignored``: the type (str) of an exception that Python could only print
-    when the process ended, or None. Blocks; raises TypeError for a function
+    ``ignored``: type and message (str) of an exception that Python could
+    only print when the process ended, or None. Blocks; raises TypeError for a function
     that cannot leave the kernel.
     """
     job = {"source": program(function), "name": function.__name__,
@@ -40,7 +40,7 @@ def run_alone(function, url, seconds=SECONDS):
     if done.returncode:
         raise RuntimeError(f"{function.__name__} cannot be run alone: "
                            + (done.stderr.strip() or "?").splitlines()[-1])
-    ignored = re.search(r"^Exception ignored in.*?^(\w+): ", done.stderr,
+    ignored = re.search(r"^Exception ignored in.*?^(\w+: .*?)$", done.stderr,
                         re.MULTILINE | re.DOTALL)
     return [], ignored and ignored[1]
 
