@@ -1,6 +1,7 @@
 """The matrix of lesson 03 is made by running: what changes, changes it."""
 
 import asyncio
+import os
 import sqlite3
 import time
 
@@ -281,7 +282,7 @@ discover._mariadb_candidates = lambda: []
 
 def test_the_lesson_without_mariadb(tmp_path, monkeypatch):
     (tmp_path / "sitecustomize.py").write_text(HIDE)
-    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{ROOT}")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT)]))
     monkeypatch.delenv("CI", raising=False)
     run = authoring.execute(LESSON, authoring.read(LESSON))
     said = str([cell.get("outputs") for cell in run.cells])
