@@ -47,12 +47,12 @@ def mariadb_programs():
     chosen = os.environ.get("LAB_MARIADB_BINDIR")
     for bindir in [Path(chosen)] if chosen else _mariadb_candidates():
         # Debian keeps the server in sbin and its installer in bin.
-        places = os.pathsep.join(str(bindir.with_name(name)) for name in
-                                 (bindir.name, "sbin", "bin", "scripts"))
-        programs = [shutil.which(name, path=places) for name in
-                    ("mariadbd", "mariadb-install-db")]
-        if all(programs):
-            return tuple(map(Path, programs))
+        beside = os.pathsep.join(str(bindir.with_name(name)) for name in
+                                 (bindir.name, "bin", "scripts"))
+        server = shutil.which("mariadbd", path=str(bindir))
+        install = shutil.which("mariadb-install-db", path=beside)
+        if server and install:
+            return Path(server), Path(install)
     if chosen:
         raise ServerError(
             f"LAB_MARIADB_BINDIR is {chosen}, but no mariadbd is there: "

@@ -21,6 +21,10 @@ SETTINGS = {  # of the server, and of the installer, which starts it too
     "aria-pagecache-buffer-size": "1M",
     "performance-schema": "OFF",
     "skip-name-resolve": "ON",
+    # The data live as long as the kernel: nothing is owed to a power cut.
+    "debug-no-sync": "ON",
+    "innodb-doublewrite": "OFF",
+    "innodb-flush-log-at-trx-commit": "0",
 }
 SERVER = {
     "bind-address": "127.0.0.1",
@@ -31,9 +35,6 @@ SERVER = {
     "max-connections": "60",
     "character-set-server": "utf8mb4",
     "default-time-zone": "+00:00",
-    # The data live as long as the kernel: nothing is owed to a power cut.
-    "innodb-flush-log-at-trx-commit": "0",
-    "innodb-doublewrite": "OFF",
 }
 
 
