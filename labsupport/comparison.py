@@ -8,13 +8,17 @@
 
 A candidate is described in load.py. How the comparison is made fair:
 
-- All candidates run in one process, in slices of 50 ms whose order is
+- All candidates run in one process, in slices of 5 ms whose order is
   shuffled in each round. When the machine slows down, it does so for all.
-- CPU time per operation is compared first: other programs hardly change it.
+- CPU time per operation decides: other programs hardly change it. Wall time
+  is shown beside it.
 - Two candidates are compared by the ratios of the same round. Their median
   has a 95 % interval by the sign test, which assumes no distribution.
-- The first candidate is entered twice. Whatever difference that control
-  shows is none; it widens the margin inside which nobody wins.
+- Each candidate is entered twice, with connections of its own, and counts
+  as the mean of both. The ratio of the two is the control: whatever it
+  shows is no difference. It widens the margin inside which nobody wins.
+
+Each entry opens its own connections: a candidate with a pool of 5 needs 10.
 """
 
 import math
@@ -25,9 +29,9 @@ from .figure import Figure
 from .load import Candidate, in_process
 from .svg import BLUE, GREEN, box, picture, text
 
-MARGIN = 0.03  # what an A/A pair of a quiet machine shows at most
+MARGIN = 0.04  # an A/A pair on a quiet machine shows 3 % at most
+TIE = 0.10  # noise is no tie: at most that much may be between the two
 CONFIDENCE = 0.95
-CONTROL = object()  # the name of the first candidate's second entry
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,8 @@ class Ratio:
             return "more"
         if self.high < 1 / (1 + self.margin):
             return "less"
-        if 1 / (1 + self.margin) <= self.low and self.high <= 1 + self.margin:
+        near = min(self.margin, TIE)
+        if 1 / (1 + near) <= self.low and self.high <= 1 + near:
             return "tie"
         return "no verdict"
 
@@ -55,27 +60,38 @@ class Comparison:
     """Cost per operation of some candidates, in rounds.
 
     ``cpu`` and ``wall``: name → seconds per operation, one a round, in
-    rounds of the same order. ``CONTROL`` stands for the first candidate's
-    second entry.
+    rounds of the same order.
     """
 
     def __init__(self, names, rows):
         self.names = list(names)
-        self.cpu, self.wall = (
-            {name: [row[place][measure] for row in rows]
-             for place, name in enumerate([*self.names, CONTROL])}
-            for measure in (0, 1))
+        self.cpu, self._cpu_controls = self._sorted(rows, 0)
+        self.wall, self._wall_controls = self._sorted(rows, 1)
+
+    def _sorted(self, rows, measure):
+        """Costs and controls by name; a row has all entries, then again."""
+        costs, controls = {}, {}
+        for place, name in enumerate(self.names):
+            pairs = [(row[place][measure],
+                      row[place + len(self.names)][measure]) for row in rows]
+            costs[name] = [(one + again) / 2 for one, again in pairs]
+            controls[name] = _estimate([again / one for one, again in pairs])
+        return costs, controls
+
+    def _measured(self, of):
+        return {"cpu": (self.cpu, self._cpu_controls),
+                "wall": (self.wall, self._wall_controls)}[of]
 
     def ratio(self, name, to, of="cpu"):
         """The Ratio of what ``name`` costs to what ``to`` costs.
 
         ``of`` is ``"cpu"`` or ``"wall"``.
         """
-        cost = getattr(self, of)
-        low, high = interval(_paired(cost[CONTROL], cost[self.names[0]]))
-        pairs = _paired(cost[name], cost[to])
-        return Ratio(median(pairs), *interval(pairs),
-                     max(MARGIN, high - 1, 1 / low - 1 if low else math.inf))
+        costs, controls = self._measured(of)
+        return Ratio(
+            *_estimate([one / other for one, other
+                        in zip(costs[name], costs[to])]),
+            max(MARGIN, *(_strayed(*controls[one]) for one in (name, to))))
 
     def verdict(self, name, to, of="cpu"):
         """What ``name`` costs against ``to``; the words of Ratio.verdict."""
@@ -87,8 +103,8 @@ class Comparison:
         Between two groups each pair has a verdict. Inside one, the order is
         that of ``names``.
         """
-        ordered = sorted(self.names,
-                         key=lambda name: median(getattr(self, of)[name]))
+        costs = self._measured(of)[0]
+        ordered = sorted(self.names, key=lambda name: median(costs[name]))
         groups = [[]]
         for place, name in enumerate(ordered):
             if groups[-1] and all(
@@ -113,18 +129,20 @@ class Comparison:
                       repr(self))._repr_html_()
 
 
-async def compare(candidates, *, seconds=8, concurrency=10):
+async def compare(candidates, *, seconds=8, concurrency=5):
     """Compare ``candidates`` (name → Candidate or tuple); a Comparison.
 
-    Each is run by ``concurrency`` users in a closed loop. ``seconds`` of
-    measuring are shared by all and the control; 1 to 2 s of preparation are
-    added. Raises LoadError if a candidate fails, TypeError if one cannot be
-    sent to the load process.
+    Takes two or more. Each is run by ``concurrency`` users in a closed loop.
+    ``seconds`` of measuring are shared by all; preparation adds 1 to 3 s.
+    Raises LoadError if a candidate fails, TypeError if one cannot be sent to
+    the load process, ValueError if there is only one.
     """
+    if len(candidates) < 2:
+        raise ValueError("A comparison needs two candidates.")
     jobs = [Candidate(*candidate).job(name)
             for name, candidate in candidates.items()]
     rows = await in_process(
-        {"loop": "closed", "candidates": [*jobs, jobs[0]],
+        {"loop": "closed", "candidates": jobs * 2,
          "seconds": seconds, "users": concurrency},
         f"Comparing {', '.join(candidates)}")
     return Comparison(candidates, rows)
@@ -150,8 +168,15 @@ def interval(values):
     return ordered[rank - 1], ordered[-rank]
 
 
-def _paired(costs, others):
-    return [one / other for one, other in zip(costs, others)]
+def _estimate(ratios):
+    """Median, low and high of ``ratios``."""
+    return (median(ratios), *interval(ratios))
+
+
+def _strayed(middle, low, high):
+    """How far a control is from 1, or may be: the margin that it asks for."""
+    width = math.sqrt(high / low) if low else math.inf
+    return max(middle, 1 / middle, width) - 1
 
 
 LEFT, RIGHT, ROW = 170, 560, 24  # of the picture: the axis, and a line
@@ -160,54 +185,49 @@ LEFT, RIGHT, ROW = 170, 560, 24  # of the picture: the axis, and a line
 def _picture(result):
     """Ratios to the first candidate as dots with intervals (SVG)."""
     first, *others = result.names
-    rows = [(name, of, result.ratio(name, first, of))
-            for of in ("cpu", "wall") for name in (CONTROL, *others)]
-    ends = [end for *_, ratio in rows for end in (ratio.low, ratio.high)
-            if 0 < end < math.inf]
-    low = math.log(min([.8, *ends]))
-    high = math.log(max([1.25, *ends]))
+    panels = [(of, words, [result.ratio(name, first, of) for name in others])
+              for of, words in (("cpu", "CPU per operation"),
+                                ("wall", "wall time"))]
+    ends = [end for *_, ratios in panels for ratio in ratios
+            for end in (ratio.low, ratio.high) if 0 < end < math.inf]
+    low, high = math.log(min([.8, *ends])), math.log(max([1.25, *ends]))
 
     def x(value):
-        value = math.log(min(max(value, math.exp(low)), math.exp(high)))
+        value = min(max(math.log(value or 1e-9), low), high)
         return round(LEFT + (value - low) / (high - low) * (RIGHT - LEFT), 1)
 
-    half = 26 + ROW * (len(others) + 1)
-    shapes = []
-    for number, (of, words) in enumerate(
-            (("cpu", "CPU per operation"), ("wall", "wall time"))):
-        top = 10 + number * half
-        mine = [row for row in rows if row[1] == of]
-        margin = mine[0][2].margin
-        shapes += [
-            text(10, top + 16, f"{words}, against {first}", kind="head"),
-            box(x(1 / (1 + margin)), top + 22,
-                max(x(1 + margin) - x(1 / (1 + margin)), 1),
-                half - 26, colour="#8884"),
-            f'<path d="M{x(1)} {top + 22}V{top + half - 4}" stroke="#888"/>']
-        for line, (name, _, ratio) in enumerate(mine):
-            y = top + 34 + line * ROW
-            label = f"{first}, again" if name is CONTROL else name
-            colour = BLUE if of == "cpu" else GREEN
-            at = x(ratio.median)
+    shapes, top = [], 10
+    for of, words, ratios in panels:
+        shapes.append(text(10, top + 16, f"{words}, against {first}",
+                           kind="head"))
+        for line, (name, ratio) in enumerate(zip(others, ratios)):
+            y = top + 38 + line * ROW
+            left, right = x(1 / (1 + ratio.margin)), x(1 + ratio.margin)
             shapes += [
-                text(10, y + 4, label[:22]),
-                f'<path d="M{x(ratio.low)} {y}H{x(ratio.high)}" '
-                f'stroke="{colour}" stroke-width="2"/>',
-                f'<circle cx="{at}" cy="{y}" r="5" fill="{colour}"/>'
-                if of == "cpu" else
-                f'<rect x="{at - 4}" y="{y - 4}" width="8" height="8" '
-                f'fill="{colour}"/>',
+                box(left, y - 11, right - left, 22, colour="#8884"),
+                text(10, y + 4, name[:22]),
+                _dot(x(ratio.median), x(ratio.low), x(ratio.high), y, of),
                 text(RIGHT + 14, y + 4,
                      f"× {ratio.median:.2f} [{ratio.low:.2f}–"
-                     f"{ratio.high:.2f}]  "
-                     + ("control" if name is CONTROL else ratio.verdict),
-                     kind="small")]
-    foot = 10 + 2 * half + 14
-    ticks = [tick for tick in (.1, .2, .5, 1, 2, 5, 10, 20, 50, 100)
-             if low <= math.log(tick) <= high]
-    shapes += [text(x(tick) - 8, foot, f"× {tick:g}", kind="small")
-               for tick in ticks]
-    shapes.append(text(10, foot + 20, "Grey: the margin that the control "
-                       "allows. An interval outside it is a verdict.",
+                     f"{ratio.high:.2f}] {ratio.verdict}", kind="small")]
+        shapes.append(f'<path d="M{x(1)} {top + 25}V{y + 13}" '
+                      'stroke="#888"/>')
+        top = y + 16
+    shapes += [text(x(tick) - 8, top + 14, f"× {tick:g}", kind="small")
+               for tick in (.05, .1, .2, .5, 1, 2, 5, 10, 20, 50, 100)
+               if low <= math.log(tick) <= high]
+    shapes.append(text(10, top + 34, "Grey: the margin that the controls "
+                       "allow. An interval outside it is a verdict.",
                        kind="small"))
-    return picture(760, foot + 32, *shapes)
+    return picture(760, top + 46, *shapes)
+
+
+def _dot(at, low, high, y, of):
+    """A median with its interval: a circle for CPU, a square for wall."""
+    colour = BLUE if of == "cpu" else GREEN
+    mark = (f'<circle cx="{at}" cy="{y}" r="5" fill="{colour}"/>'
+            if of == "cpu" else
+            f'<rect x="{at - 4:.1f}" y="{y - 4}" width="8" height="8" '
+            f'fill="{colour}"/>')
+    return (f'<path d="M{low} {y}H{high}" stroke="{colour}" '
+            f'stroke-width="2"/>{mark}')

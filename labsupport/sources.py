@@ -40,6 +40,8 @@ def _add(function, parts):
             parts[used] = line
         elif isinstance(value, FunctionType):
             _add(value, parts)
+            if used != value.__name__:
+                parts[used] = f"{used} = {value.__name__}"
         else:
             raise TypeError(
                 f"{name} uses {used!r}, a {type(value).__name__} that cannot "
