@@ -106,10 +106,12 @@ class PoolGauge(HTML):
         if self._engine.dialect.name != "postgresql":
             yield ask
             return
-        engine = create_async_engine(self._engine.url, poolclass=NullPool,
-                                     isolation_level="AUTOCOMMIT")
+        name = {"application_name": OWN}
+        asyncpg = self._engine.dialect.driver == "asyncpg"
+        engine = create_async_engine(
+            self._engine.url, poolclass=NullPool, isolation_level="AUTOCOMMIT",
+            connect_args={"server_settings": name} if asyncpg else name)
         async with engine.connect() as connection:
-            await connection.execute(text(f"SET application_name = '{OWN}'"))
             yield ask
 
     def _draw(self):

@@ -188,7 +188,10 @@ class Hooks:
         # Not the running task: "async with" closes in a task of its own.
         if self.sinks:
             connection = self._label(record)
-            self._tell(kind, self._holders.pop(connection, None), connection)
+            holder = self._holders.pop(connection, None)
+            if kind == "close" and holder is None:
+                holder = current_who()  # its request replaces an old one
+            self._tell(kind, holder, connection)
 
     def _invalidated(self, _dbapi_connection, record, error):
         if self.sinks:

@@ -96,6 +96,8 @@ class Fold:
         elif kind == "error":
             self._mark(task, connection, "error", event.at)
         elif kind in _LEAVES:
+            if kind == "close" and task in self._requests:
+                self._requests[task] = CONNECTING  # the old one goes first
             self._leave(event, connection)
         for lane in {task, getattr(connection, "holder", None)} - {None}:
             if self._by_task:

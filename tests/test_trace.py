@@ -555,7 +555,7 @@ def test_what_was_out_before_the_trace():
 def test_an_instrument_never_raises_into_the_patient():
     """Connections refused, an engine that cannot log in, a closed driver."""
     async def go():
-        from labsupport.servers.postgres import free_port
+        from labsupport.servers.own import free_port
 
         async with engine_on("asyncpg") as engine:
             nobody = create_async_engine(engine.url.set(port=free_port()))
