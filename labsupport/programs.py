@@ -40,8 +40,9 @@ def run_alone(function, url, seconds=SECONDS):
     if done.returncode:
         raise RuntimeError(f"{function.__name__} cannot be run alone: "
                            + (done.stderr.strip() or "?").splitlines()[-1])
-    ignored = re.search(r"^Exception ignored in.*?^(\w+: .*?)$", done.stderr,
-                        re.MULTILINE | re.DOTALL)
+    ignored = re.search(
+        r"^Exception ignored in.*?^(\w+: .*?)$", done.stderr,
+        re.MULTILINE | re.DOTALL)
     return [], ignored and ignored[1]
 
 
