@@ -3,6 +3,7 @@
 For what a kernel cannot show: several event loops, and the end of a process.
 """
 
+import faulthandler
 import json
 import os
 import re
@@ -22,8 +23,8 @@ def run_alone(function, url, seconds=SECONDS):
     ``chain``: the types of the exception that came out, from the outside in
     (list of str, empty if none; None if it has not ended after ``seconds``).
     ``ignored``: type and message (str) of an exception that Python could
-    only print when the process ended, or None. Blocks; raises TypeError for a function
-    that cannot leave the kernel.
+    only print when the process ended, or None. Blocks; raises TypeError for
+    a function that cannot leave the kernel.
     """
     job = {"source": program(function), "name": function.__name__,
            "url": url.render_as_string(False)}
@@ -57,6 +58,8 @@ def _main():
 
     job = json.load(sys.stdin)
     warnings.simplefilter("ignore")
+    # Even if the kernel has gone and nobody waits.
+    faulthandler.dump_traceback_later(SECONDS, exit=True)
     here = {"__name__": "program"}
     exec(compile(job["source"], "<program>", "exec"), here)
     try:
