@@ -12,6 +12,7 @@ _HOME = {
     "engine_anatomy": "anatomy",
     "expect_failure": "failures",
     "hint": "exercises",
+    "lag_meter": "lag",
     "mysql": "databases",
     "observe": "trace",
     "open_loop": "load",
@@ -21,6 +22,7 @@ _HOME = {
     "predict": "predictions",
     "report": "environment",
     "sqlite": "databases",
+    "trace_switches": "switches",
     "unless_missing": "endings",
 }
 

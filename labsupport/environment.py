@@ -6,6 +6,7 @@ import sys
 from importlib.metadata import version
 
 from .databases import mysql, postgres, sqlite
+from .interrupts import keep_interruptible
 from .servers import NotInstalled
 
 DRIVERS = ("asyncpg", "psycopg", "aiosqlite", "aiomysql", "asyncmy")
@@ -21,7 +22,7 @@ def report(*databases):
     """Print what this notebook stands on, in lines that stay the same.
 
     Takes the databases in use. Raises RuntimeError if a package is missing
-    or too old.
+    or too old. From here on the Stop button reaches a cell that awaits.
     """
     for name, floor in OLDEST.items():
         if _numbers(version(name)) < floor:
@@ -29,6 +30,7 @@ def report(*databases):
             raise RuntimeError(
                 f"{name} {version(name)} is too old for this course: "
                 f"install {wanted} or newer.")
+    keep_interruptible()
     print(f"SQLAlchemy {line()}")
     for database in databases:
         print(database)

@@ -8,11 +8,11 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "labsupport"
 FLOORS = [  # from the ground up; a floor may import from those above it here
     {"servers", "figure", "svg", "stacks", "schema", "origins",
-     "connections", "sources"},
+     "connections", "interrupts", "sources"},
     {"progress", "events", "generator"},
-    {"databases"},
+    {"databases", "sequence"},
     {"environment", "anatomy", "failures", "hooks", "queries", "spans",
-     "load", "limit"},
+     "switches", "lag", "load", "limit"},
     {"timeline", "holders"},
     {"pool"},
     {"trace", "gauge"},
