@@ -4,10 +4,13 @@ import asyncio
 import os
 import sqlite3
 import time
+from contextlib import asynccontextmanager
 
 import aiosqlite
 import pytest
 from conftest import ROOT, need
+from sqlalchemy import make_url
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from labsupport import authoring, endings
 from labsupport.databases import mysql, postgres, sqlite
@@ -224,9 +227,10 @@ def test_a_server_that_dies_in_mid_lesson(fresh, server, driver):
 
 
 def test_what_a_process_of_its_own_reports(monkeypatch):
-    here = of_lesson("select_and_dispose", "share_new")
-    url = here["create_async_engine"]("sqlite+aiosqlite://").url
+    url = make_url("sqlite+aiosqlite://")
     assert run_alone(silent, url) == ([], None)
+    monkeypatch.setattr(connected, "__module__", "__main__")  # a notebook's
+    assert run_alone(decorated, url) == ([], None)
     assert run_alone(fails, url) == (["builtins.ValueError"], None)
     assert run_alone(complains, url) == (
         [], "KeyError: 'at the end'")
@@ -248,6 +252,22 @@ def test_what_a_process_of_its_own_reports(monkeypatch):
 
 def silent(url):
     assert str(url) == "sqlite+aiosqlite://"
+
+
+@asynccontextmanager
+async def connected(url):
+    engine = create_async_engine(url)
+    async with engine.connect() as connection:
+        yield connection
+    await engine.dispose()
+
+
+def decorated(url):
+    async def go():
+        async with connected(url):
+            pass
+
+    asyncio.run(go())
 
 
 def fails(url):
