@@ -213,7 +213,8 @@ def _picture(result):
         shapes.append(f'<path d="M{x(1)} {top + 25}V{y + 13}" '
                       'stroke="#888"/>')
         top = y + 16
-    shapes += [text(x(tick) - 8, top + 14, f"× {tick:g}", kind="small")
+    shapes += [text(x(tick), top + 14, f"× {tick:g}", kind="small",
+                    anchor="middle")
                for tick in (.05, .1, .2, .5, 1, 2, 5, 10, 20, 50, 100)
                if low <= math.log(tick) <= high]
     shapes.append(text(10, top + 34, "Grey: the margin that the controls "

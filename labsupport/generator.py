@@ -37,7 +37,7 @@ class Entrant:
 
     def __init__(self, job, runners):
         self.name = job["name"]
-        file, source = f"<{self.name}>", job["source"]
+        file, source = f"candidate {self.name}", job["source"]
         linecache.cache[file] = (len(source), None,
                                  source.splitlines(True), file)
         name = job["event_loop"]

@@ -44,7 +44,7 @@ from sqlalchemy import make_url
 from .figure import Figure
 from .progress import progress
 from .sources import program
-from .svg import BLUE, GREEN, picture, text
+from .svg import BLUE, GREEN, line, picture, text
 
 TICK = 0.2  # seconds; Jupyter's interrupt is noticed when the loop wakes
 
@@ -126,14 +126,14 @@ def _quantiles(intended, actual):
     for part in (.5, .9, .99, .999):
         if (far := -math.log10(1 - part) / tail) <= 1:
             x = left + far * (width - left - 30)
-            shapes += [f'<path d="M{x:.0f} 34V{bottom}" stroke="#8886"/>',
-                       text(f"{x - 12:.0f}", bottom + 18, f"{part:.1%}"
-                            .replace(".0%", "%"), kind="small")]
+            shapes += [line(x, 34, x, bottom),
+                       text(x, bottom + 18, f"{100 * part:g} %",
+                            kind="small", anchor="middle")]
     for share in (0, .5, 1):
         y = bottom - share * (bottom - 40)
-        shapes += [f'<path d="M{left} {y:.0f}H{width - 30}" stroke="#8886"/>',
-                   text(8, f"{y + 4:.0f}", f"{1000 * share * top:.1f} ms",
-                        kind="small")]
+        shapes += [line(left, y, width - 30, y),
+                   text(left - 8, y + 4, f"{1000 * share * top:.1f} ms",
+                        kind="small", anchor="end")]
     for number, (latency, colour, dash, words) in enumerate((
             (intended, BLUE, "", "— from the intended start"),
             (actual, GREEN, "6 4", "- - from the actual start"))):
@@ -189,17 +189,17 @@ async def in_process(job, words):
                  "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             # Jupyter's interrupt goes to the kernel's process group.
             start_new_session=True)
-        line = None
+        answer = None
         try:
             with suppress(BrokenPipeError):  # it died: the log says why
                 process.stdin.write(json.dumps(job).encode() + b"\n")
                 process.stdin.flush()
             while True:
-                line = asyncio.ensure_future(
+                answer = asyncio.ensure_future(
                     asyncio.to_thread(process.stdout.readline))
-                while not line.done():
-                    await asyncio.wait([line], timeout=TICK)
-                news = json.loads(line.result() or b"{}")
+                while not answer.done():
+                    await asyncio.wait([answer], timeout=TICK)
+                news = json.loads(answer.result() or b"{}")
                 if "percent" in news:
                     say(f"{words}: {news['percent']} %")
                 elif "found" in news:
@@ -209,8 +209,8 @@ async def in_process(job, words):
         finally:
             process.kill()
             process.wait()
-            if line and not line.done():
-                await line  # the end of the pipe
+            if answer and not answer.done():
+                await answer  # the end of the pipe
             process.stdout.close()
             with suppress(BrokenPipeError):
                 process.stdin.close()
