@@ -12,11 +12,14 @@ PATIENCE = 1.0  # seconds of silence before the first word
 def progress(text):
     """Show ``text`` below the cell while the block runs, from 1 s on.
 
-    A widget without a text twin, taken away at the end: the stored output of
-    the cell does not depend on how fast the machine is. Outside a notebook
-    it does nothing.
+    ``as`` gives a function that replaces the text. A widget without a text
+    twin, taken away at the end: the stored output of the cell does not
+    depend on how fast the machine is. Outside a notebook it does nothing.
     """
     shown = []
+
+    def html():
+        return f'<span role="status">⏳ {text} …</span>'
 
     def show():
         from IPython import get_ipython
@@ -24,13 +27,20 @@ def progress(text):
         from ipywidgets import HTML
 
         if hasattr(get_ipython(), "kernel"):
-            label = HTML(f'<span role="status">⏳ {text} …</span>')
+            label = HTML(html())
             shown.append(label)
             publish_display_data(widget_bundle(label))
 
+    def say(words):
+        nonlocal text
+        if words != text:
+            text = words
+            for label in shown:
+                label.value = html()
+
     timer = asyncio.get_running_loop().call_later(PATIENCE, show)
     try:
-        yield
+        yield say
     finally:
         timer.cancel()
         for label in shown:
