@@ -21,6 +21,7 @@ from sqlalchemy.pool import NullPool, StaticPool
 
 from labsupport.databases import postgres, sqlite
 from labsupport.gauge import pool_gauge
+from labsupport.pool import limits, usage
 from labsupport.schema import Artist, seed
 from labsupport.spans import (
     CHECKED_OUT,
@@ -376,6 +377,22 @@ def test_a_cancelled_statement_costs_the_connection(driver):
     assert trace.counts()["invalidated"] == 1
     assert trace.counts()["connections opened"] == 2
     assert trace.holders() == []
+
+
+def test_a_connection_that_is_thrown_away_is_gone():
+    """The pool checks its empty place in; that is no connection."""
+    async def go():
+        async with engine_on("psycopg") as engine:
+            with observe(engine) as trace:
+                async with engine.connect() as connection:
+                    await connection.execute(ONE)
+                    await connection.invalidate()
+            return trace
+
+    trace = run(go())
+    assert IN_POOL not in {span.state for span in trace.spans("connection")
+                           if span.turns}
+    assert usage(trace.events, limits(NullPool(None)))[-1][1:] == (0, 0, 0, 0)
 
 
 async def kill(engine):
