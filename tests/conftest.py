@@ -1,5 +1,6 @@
 """What holds for the whole run: where it may write, and that it tidies up."""
 
+import asyncio
 import os
 import shutil
 import tempfile
@@ -117,3 +118,43 @@ def mini(tmp_path):
         return path
 
     return write
+
+
+@pytest.fixture
+def shared(monkeypatch):
+    """A PostgreSQL that a class shares, named by LAB_POSTGRES_URL.
+
+    Gives the URL of a role that may create databases, a function that names
+    another URL, and one that runs SQL as the administrator.
+    """
+    import asyncpg
+
+    from labsupport.databases import postgresql
+    from labsupport.servers import postgres as server
+
+    started = server.start()
+    admin = started.admin.set(drivername="postgresql") \
+        .render_as_string(hide_password=False)
+
+    async def sql(statement):
+        connection = await asyncpg.connect(admin)
+        try:
+            return await connection.fetch(statement)
+        finally:
+            await connection.close()
+
+    def run(statement):
+        return asyncio.run(sql(statement))
+
+    run("CREATE ROLE anna LOGIN CREATEDB PASSWORD 'p@ss/word'")
+    run("CREATE ROLE bert LOGIN PASSWORD 'b'")
+    url = started.admin.set(drivername="postgresql", username="anna",
+                            password="p@ss/word")
+
+    def use(url):
+        monkeypatch.setenv(postgresql.SHARED, url if isinstance(url, str)
+                           else url.render_as_string(hide_password=False))
+
+    use(url)
+    yield url, use, run
+    started.kept.stop()

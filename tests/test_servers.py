@@ -319,37 +319,6 @@ def test_a_pid_1_that_never_reaps(tmp_path):
 
 # a shared server
 
-@pytest.fixture
-def shared(monkeypatch):
-    """URL of a role that may create databases on a server of its own."""
-    started = server.start()
-    admin = started.admin.set(drivername="postgresql") \
-        .render_as_string(hide_password=False)
-
-    async def sql(statement):
-        connection = await asyncpg.connect(admin)
-        try:
-            return await connection.fetch(statement)
-        finally:
-            await connection.close()
-
-    def run(statement):
-        return asyncio.run(sql(statement))
-
-    run("CREATE ROLE anna LOGIN CREATEDB PASSWORD 'p@ss/word'")
-    run("CREATE ROLE bert LOGIN PASSWORD 'b'")
-    url = started.admin.set(drivername="postgresql", username="anna",
-                            password="p@ss/word")
-
-    def use(url):
-        monkeypatch.setenv(postgresql.SHARED, url if isinstance(url, str)
-                           else url.render_as_string(hide_password=False))
-
-    use(url)
-    yield url, use, run
-    started.kept.stop()
-
-
 OURS = "SELECT datname FROM pg_database WHERE datname LIKE 'lab\\_%'"
 
 
@@ -457,20 +426,3 @@ def test_ci_needs_its_servers(monkeypatch):
     monkeypatch.setattr(conftest, "IN_CI", False)
     with pytest.raises(pytest.skip.Exception, match="missing"):
         need(False, "missing")
-
-
-def test_the_lessons_run_on_a_shared_server(shared):
-    """With a role that may create databases, and nothing left afterwards."""
-    _, _, run = shared
-    run("ALTER ROLE anna SET log_statement TO 'ddl'")
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
-         "-o", "addopts=", "--nbval-lax", "--nbval-current-env",
-         "--nbval-cell-timeout=120", "notebooks"],
-        cwd=ROOT, capture_output=True, text=True, timeout=300,
-        env={**os.environ, "PYTHONPATH": str(ROOT)})
-    assert done.returncode == 0, done.stdout[-3000:]
-    assert run(OURS) == []
-    log = run("SELECT pg_read_file(current_setting('data_directory') || "
-              "'/../server.log') AS log")[0]["log"]
-    assert log.count('CREATE DATABASE "lab_') >= 3  # one a lesson, at least
