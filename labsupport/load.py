@@ -139,7 +139,7 @@ def _quantiles(intended, actual):
             (actual, GREEN, "6 4", "- - from the actual start"))):
         points = []
         for step in range(101):
-            part = min(1 - 10 ** (-tail * step / 100), 1)
+            part = 1 - 10 ** (-tail * step / 100) if step < 100 else 1
             x = left + step / 100 * (width - left - 30)
             y = bottom - latency.quantile(part) / top * (bottom - 40)
             points.append(f"{x:.0f},{y:.1f}")

@@ -336,7 +336,8 @@ def test_jupyter_s_interrupt_ends_it_and_the_cell_runs_again(tmp_path):
         cwd=str(tmp_path), env={**os.environ, "PYTHONPATH": str(ROOT)})
     try:
         client.execute_interactive(
-            "import asyncio\nfrom labsupport import open_loop\n"
+            "import asyncio\nfrom labsupport import open_loop, progress\n"
+            "progress.PATIENCE = 0  # its timer would wake the loop\n"
             "async def nap(url):\n"
             "    async def operation():\n"
             "        await asyncio.sleep(NAP)\n"
@@ -345,6 +346,8 @@ def test_jupyter_s_interrupt_ends_it_and_the_cell_runs_again(tmp_path):
                 "seconds=.2)\nprint(run)")
         message = client.execute("NAP = 3600\n" + cell)
         wait(load_processes, "no load process")
+        while client.get_iopub_msg(timeout=30)["msg_type"] != "display_data":
+            pass  # the progress: now the cell only waits
         manager.interrupt_kernel()
         while (reply := client.get_shell_msg(timeout=30))[
                 "parent_header"]["msg_id"] != message:
