@@ -5,19 +5,25 @@ through here on a Python that has nothing installed yet.
 """
 
 _HOME = {
-    "engine_anatomy": "anatomy",
+    "Endings": "endings",
     "check": "exercises",
     "claim": "claims",
     "compare": "comparison",
+    "engine_anatomy": "anatomy",
     "expect_failure": "failures",
     "hint": "exercises",
+    "lag_meter": "lag",
+    "mysql": "databases",
     "observe": "trace",
     "open_loop": "load",
+    "pgbench": "limit",
     "pool_gauge": "gauge",
     "postgres": "databases",
     "predict": "predictions",
     "report": "environment",
     "sqlite": "databases",
+    "trace_switches": "switches",
+    "unless_missing": "endings",
 }
 
 __all__ = sorted(_HOME)

@@ -40,7 +40,7 @@ class Hooks:
         self._holders = {}  # connection → the Who that checked it out
         self._connections = 0
         for name, listener in (
-            ("checkin", lambda _, record: self._left("checkin", record)),
+            ("checkin", self._returned),
             ("close", lambda _, record: self._left("close", record)),
             ("detach", lambda _, record: self._left("detach", record)),
             ("invalidate", self._invalidated),
@@ -183,6 +183,10 @@ class Hooks:
             return wrapper
 
         return wrapper_of
+
+    def _returned(self, dbapi_connection, record):
+        if dbapi_connection is not None:  # else it is closed, and was told
+            self._left("checkin", record)
 
     def _left(self, kind, record):
         # Not the running task: "async with" closes in a task of its own.

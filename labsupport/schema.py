@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime
 
-from sqlalchemy import Column, ForeignKey, Table, func, insert
+from sqlalchemy import Column, ForeignKey, String, Table, func, insert
 from sqlalchemy.ext.asyncio import AsyncAttrs
 from sqlalchemy.orm import (
     DeclarativeBase,
@@ -19,6 +19,10 @@ from sqlalchemy.orm import (
 
 class Base(AsyncAttrs, DeclarativeBase):
     """Base class of all models of the course."""
+
+    # MySQL wants to know how long a VARCHAR can be.
+    type_annotation_map = {
+        str: String().with_variant(String(200), "mysql", "mariadb")}
 
 
 track_playlist = Table(

@@ -22,6 +22,7 @@ def program(function):
 
 def _add(function, parts):
     """Write ``function``, below all that it uses, into name → source."""
+    function = inspect.unwrap(function)  # what a decorator has hidden
     name = function.__name__
     try:
         source = textwrap.dedent(inspect.getsource(function))

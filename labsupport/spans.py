@@ -125,8 +125,6 @@ class Fold:
         connection.holder = event.task
 
     def _leave(self, event, connection):
-        if connection.state == IN_POOL and event.kind == "checkin":
-            return  # a closed connection is checked in as well
         if connection.state != IN_POOL:
             self._mark(connection.holder, connection, _LEAVES[event.kind],
                        event.at)

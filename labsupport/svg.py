@@ -94,3 +94,18 @@ def time_axis(seconds, left, right, top, bottom):
                    text(x(at), bottom + 15, f"{at * 1000:.4g}", kind="small",
                         anchor="middle")]
     return "".join(shapes), x
+
+
+def stroke(path, *, colour="#888", dashed=False):
+    """An SVG ``path`` (str), drawn as a line of one pixel and a half."""
+    dash = ' stroke-dasharray="5 4"' if dashed else ""
+    return (f'<path d="{path}" fill="none" stroke="{colour}" '
+            f'stroke-width="1.5"{dash}/>')
+
+
+def pointer(x1, y, x2, *, colour="#888", dashed=False):
+    """A horizontal arrow from ``x1`` to ``x2``, to the left or the right."""
+    back = x2 - 8 if x2 > x1 else x2 + 8
+    return (stroke(f"M{x1} {y}H{back}", colour=colour, dashed=dashed)
+            + f'<path d="M{x2} {y}L{back} {y - 4}V{y + 4}Z" '
+              f'fill="{colour}"/>')

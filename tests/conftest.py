@@ -1,5 +1,6 @@
 """What holds for the whole run: where it may write, and that it tidies up."""
 
+import asyncio
 import os
 import shutil
 import tempfile
@@ -21,14 +22,16 @@ def pytest_configure(config):
     os.environ["TMPDIR"] = tempfile.tempdir = directory
     os.environ.setdefault("PYTHONPATH", str(ROOT))
     # Nobody's server but our own.
-    for name in ("LAB_POSTGRES_URL", "LAB_PG_BINDIR"):
+    for name in ("LAB_POSTGRES_URL", "LAB_PG_BINDIR",
+                 "LAB_MYSQL_URL", "LAB_MARIADB_BINDIR"):
         os.environ.pop(name, None)
 
 
 def pytest_sessionfinish(session):
-    from labsupport.servers import postgres
+    from labsupport.servers import mariadb, postgres
 
-    postgres.stop()  # of this process; it still lives when we look
+    for server in (mariadb, postgres):
+        server.stop()  # of this process; it still lives when we look
     if hasattr(session.config, "workerinput"):
         return
     directory = Path(os.environ["TMPDIR"])
@@ -81,6 +84,14 @@ def need(condition, what):
         (pytest.fail if IN_CI else pytest.skip)(what)
 
 
+@pytest.fixture
+def reachable():
+    """A directory that the server's user can reach, as tmp_path is not."""
+    directory = Path(tempfile.mkdtemp(prefix="reachable-"))
+    directory.chmod(0o755 if os.geteuid() else 0o777)
+    return directory
+
+
 @pytest.fixture(scope="session")
 def lessons():
     """File name → notebook, of all lessons."""
@@ -107,3 +118,43 @@ def mini(tmp_path):
         return path
 
     return write
+
+
+@pytest.fixture
+def shared(monkeypatch):
+    """A PostgreSQL that a class shares, named by LAB_POSTGRES_URL.
+
+    Gives the URL of a role that may create databases, a function that names
+    another URL, and one that runs SQL as the administrator.
+    """
+    import asyncpg
+
+    from labsupport.databases import postgresql
+    from labsupport.servers import postgres as server
+
+    started = server.start()
+    admin = started.admin.set(drivername="postgresql") \
+        .render_as_string(hide_password=False)
+
+    async def sql(statement):
+        connection = await asyncpg.connect(admin)
+        try:
+            return await connection.fetch(statement)
+        finally:
+            await connection.close()
+
+    def run(statement):
+        return asyncio.run(sql(statement))
+
+    run("CREATE ROLE anna LOGIN CREATEDB PASSWORD 'p@ss/word'")
+    run("CREATE ROLE bert LOGIN PASSWORD 'b'")
+    url = started.admin.set(drivername="postgresql", username="anna",
+                            password="p@ss/word")
+
+    def use(url):
+        monkeypatch.setenv(postgresql.SHARED, url if isinstance(url, str)
+                           else url.render_as_string(hide_password=False))
+
+    use(url)
+    yield url, use, run
+    started.kept.stop()

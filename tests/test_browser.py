@@ -19,7 +19,7 @@ from conftest import ROOT, need
 from labsupport import authoring
 from labsupport.__main__ import QUIET as QUIET_LAB
 from labsupport.__main__ import jupyterlab
-from labsupport.servers.postgres import free_port
+from labsupport.servers.own import free_port
 
 SHOTS = ROOT / "screenshots"
 CHROMIUM = next((path for path in map(shutil.which, (

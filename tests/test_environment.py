@@ -11,7 +11,8 @@ from conftest import ROOT
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+TABLES = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = TABLES["project"]
 LOCKS = [ROOT / "requirements.txt", ROOT / "tests" / "sqlalchemy-2.0.txt"]
 NAMED_BY_THE_USER = {"jupyterlab", "sqlalchemy", "aiosqlite", "asyncpg",
                      "nest-asyncio", "nbval", "ipywidgets"}
@@ -177,7 +178,7 @@ def test_binder_files():
     script = (binder / "postBuild").read_text()
     assert os.access(binder / "postBuild", os.X_OK)
     assert script.startswith("#!/bin/bash") and "set -eu" in script
-    assert "python -m labsupport.environment" in script
+    assert "CI=true python -m labsupport.environment" in script
     assert {path.name for path in binder.iterdir()} == {
         "apt.txt", "environment.yml", "postBuild", "requirements.txt"}
 
@@ -189,11 +190,34 @@ def test_post_build_starts_every_server():
                           cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "PostgreSQL: a fresh database" in done.stdout
+    assert "MariaDB: a fresh database" in done.stdout \
+        or not shutil.which("mariadbd", path="/usr/sbin:/usr/bin")
     broken = subprocess.run(
         [sys.executable, "-m", "labsupport.environment"], cwd=ROOT,
         capture_output=True, text=True,
         env={**os.environ, "LAB_PG_BINDIR": "/nowhere"})
     assert broken.returncode != 0
+
+
+def test_mariadb_may_be_missing_but_not_under_ci(monkeypatch, capsys):
+    import asyncio
+
+    from labsupport import environment
+    from labsupport.servers import NotInstalled, ServerError, discover, mariadb
+
+    mariadb.stop()
+    monkeypatch.setattr(discover, "_mariadb_candidates", lambda: [])
+    monkeypatch.setenv("CI", "false")
+    asyncio.run(environment.main())
+    assert "No MariaDB is installed" in capsys.readouterr().out
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(NotInstalled):
+        asyncio.run(environment.main())
+    # One that is there and broken is no missing one.
+    monkeypatch.setenv("CI", "false")
+    monkeypatch.setenv("LAB_MARIADB_BINDIR", "/nowhere")
+    with pytest.raises(ServerError, match="no mariadbd is there"):
+        asyncio.run(environment.main())
 
 
 def test_ci_calls_the_command_of_the_readme():
@@ -203,3 +227,11 @@ def test_ci_calls_the_command_of_the_readme():
     assert "python3 -m labsupport test" in (ROOT / "README.md").read_text()
     if shutil.which("bash"):
         subprocess.run(["bash", "-n", ROOT / ".ci" / "run"], check=True)
+
+
+def test_every_package_is_installed():
+    """``pip install .`` without -e takes what the list names, and no more."""
+    named = TABLES["tool"]["setuptools"]["packages"]
+    found = {".".join(path.parent.relative_to(ROOT).parts)
+             for path in (ROOT / "labsupport").rglob("__init__.py")}
+    assert set(named) == found

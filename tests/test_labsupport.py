@@ -18,7 +18,7 @@ from labsupport.databases import sqlite
 from labsupport.failures import expect_failure, wrapped
 from labsupport.predictions import QUESTIONS, Prediction
 from labsupport.schema import CATALOGUE, Album, Artist, seed
-from labsupport.servers import ServerError, discover
+from labsupport.servers import NotInstalled, ServerError, discover
 from labsupport.trace import observe
 
 
@@ -288,6 +288,29 @@ def test_no_server_at_all(monkeypatch):
     monkeypatch.setattr(discover, "_candidates", lambda: [])
     with pytest.raises(ServerError, match="set LAB_POSTGRES_URL"):
         discover.postgres_bindir()
+
+
+def test_the_one_command_that_installs_mariadb(monkeypatch):
+    monkeypatch.setattr(discover, "_mariadb_candidates", lambda: [])
+    monkeypatch.setattr(discover.sys, "platform", "linux")
+    with pytest.raises(NotInstalled, match="sudo apt install mariadb-server-"
+                       "core mariadb-client-core.*LAB_MYSQL_URL"):
+        discover.mariadb_programs()
+
+
+def test_debian_keeps_the_programs_of_mariadb_apart(monkeypatch, tmp_path):
+    for place in ("sbin/mariadbd", "bin/mariadb-install-db"):
+        with monkeypatch.context() as chosen:
+            chosen.setenv("LAB_MARIADB_BINDIR", str(tmp_path / "sbin"))
+            with pytest.raises(ServerError, match="no mariadbd is there"):
+                discover.mariadb_programs()
+        (tmp_path / place).parent.mkdir()
+        (tmp_path / place).touch(0o755)
+    monkeypatch.setattr(discover, "_mariadb_candidates",
+                        lambda: [tmp_path / "no", tmp_path / "sbin"])
+    assert discover.mariadb_programs() == (
+        tmp_path / "sbin" / "mariadbd",
+        tmp_path / "bin" / "mariadb-install-db")
 
 
 def test_ten_is_newer_than_nine(tmp_path):

@@ -8,18 +8,21 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "labsupport"
 FLOORS = [  # from the ground up; a floor may import from those above it here
     {"servers", "figure", "svg", "stacks", "schema", "origins",
-     "connections", "sources"},
+     "connections", "interrupts", "sources"},
     {"progress", "events"},
-    {"databases", "generator"},
+    {"databases", "generator", "sequence"},
     {"environment", "anatomy", "failures", "hooks", "queries", "spans",
-     "load"},
+     "switches", "lag", "load", "limit"},
     {"timeline", "holders", "comparison"},
     {"pool"},
     {"trace", "gauge"},
-    {"claims", "exercises", "predictions"},
+    {"claims", "exercises", "predictions", "programs"},
+    {"endings"},
     {"authoring", "__main__", "__init__"},
+    {"recording"},
 ]
-SERVERS = [{"__init__", "keeper"}, {"discover"}, {"postgres"}]
+SERVERS = [{"__init__", "keeper"}, {"discover", "own"},
+           {"mariadb", "postgres"}]
 
 
 def module_of(path):

@@ -7,11 +7,8 @@ Strict nbval itself runs on ``notebooks/`` beside these tests: see
 import os
 import subprocess
 import sys
-import time
 
-import nbformat
 import pytest
-from conftest import processes
 
 from labsupport import authoring, figure
 
@@ -121,53 +118,6 @@ def test_nbval_rejects_a_failure_that_does_not_happen(mini):
 def test_nbval_alone_would_pass_what_never_ran(mini):
     """Why the structure test asks for execution counts."""
     assert nbval(mini("print(6 * 7)", run=False)).returncode == 0
-
-
-LEFT = """
-import asyncio, gc, threading
-def foreign(task):
-    return not task.get_coro().cr_code.co_filename.endswith(
-        ("kernelbase.py", "zmqshell.py", "utils.py", "interactiveshell.py",
-         "iostream.py", "subshell_manager.py", "ipkernel.py", "queues.py"))
-print([task.get_coro().__qualname__ for task in asyncio.all_tasks()
-       if foreign(task)],
-      [t.name for t in threading.enumerate() if "worker" in t.name.lower()])
-"""
-
-
-def left_in_kernel(path, notebook):
-    """What a notebook leaves in its kernel, as the cell LEFT prints it."""
-    notebook.cells.append(nbformat.v4.new_code_cell(LEFT))
-    authoring.execute(path, notebook)
-    return notebook.cells[-1].outputs[0].text.strip()
-
-
-@pytest.mark.parametrize("path", authoring.lessons(),
-                         ids=lambda path: path.stem)
-def test_a_lesson_leaves_nothing(path, monkeypatch, tmp_path):
-    """After its last cell no task and no thread; then no process, no file."""
-    before = set(path.parent.iterdir())
-    monkeypatch.setenv("LAB_TEST_MARK", str(tmp_path))
-    assert left_in_kernel(path, authoring.read(path)) == "[] []"
-    mark = f"LAB_TEST_MARK={tmp_path}".encode()
-    deadline = time.monotonic() + 10
-    while (left := processes(mark)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert left == []
-    assert set(path.parent.iterdir()) <= before | {
-        path.parent / ".ipynb_checkpoints"}
-
-
-def test_a_task_that_is_left_is_noticed(mini):
-    path = mini("import asyncio\nt = asyncio.create_task(asyncio.sleep(99))",
-                run=False)
-    assert left_in_kernel(path, authoring.read(path)) == "['sleep'] []"
-
-
-def test_a_thread_that_is_left_is_noticed(mini):
-    path = mini("import aiosqlite\nc = await aiosqlite.connect(':memory:')",
-                run=False)
-    assert "worker" in left_in_kernel(path, authoring.read(path))
 
 
 SHOW = """

@@ -1,25 +1,23 @@
 """Servers live with their kernel and die with it, whatever happens to it."""
 
 import asyncio
-import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
-import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
 import pytest
 from conftest import ROOT, need, processes
-from jupyter_client.manager import start_new_kernel
+from machine import (
+    ask, gone, kernel as any_kernel, may_unshare, program, run_as, wait,
+)
 
-from labsupport import databases
-from labsupport.databases import postgres, sqlite
-from labsupport.servers import ServerError, postgres as server
+from labsupport.databases import postgres, postgresql, sqlite
+from labsupport.databases import shared as sharing
+from labsupport.servers import ServerError, own, postgres as server
 from labsupport.servers.keeper import Kept
 
 START = """
@@ -28,23 +26,12 @@ from labsupport.databases import postgres, sqlite
 from labsupport.servers import postgres as server
 db, lite = await postgres(), await sqlite()
 kept = server.running().kept
-print(json.dumps([str(kept.directory), str(lite.aiosqlite.database)]))
+print(json.dumps([str(kept.directory), str(lite._directory.directory)]))
 """
 
 
-@pytest.fixture
-def reachable():
-    """A directory that the server's user can reach, as tmp_path is not."""
-    directory = Path(tempfile.mkdtemp(prefix="reachable-"))
-    directory.chmod(0o755 if os.geteuid() else 0o777)
-    return directory
-
-
-def may_unshare(*words):
-    """Go on if ``unshare`` with these words works in this container."""
-    probe = subprocess.run(["unshare", *words], capture_output=True)
-    if probe.returncode:
-        pytest.skip(f"not allowed in this container: unshare {words[0]}")
+def kernel(tmp_path, name="kernel"):
+    return any_kernel(tmp_path, START, name)
 
 
 async def connect(db):
@@ -52,58 +39,6 @@ async def connect(db):
     return await asyncpg.connect(
         db.psycopg.set(drivername="postgresql")
         .render_as_string(hide_password=False))
-
-
-def program(path, *lines):
-    """Write an executable shell script."""
-    path.write_text("\n".join(["#!/bin/sh", *lines, ""]))
-    path.chmod(0o755)
-
-
-def wait(condition, what, seconds=20):
-    """Wait until ``condition()`` holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
-
-
-def ask(client, code):
-    """Run a cell; what it prints (str) and the name of its error or None."""
-    text = []
-
-    def hook(message):
-        if message["msg_type"] == "stream":
-            text.append(message["content"]["text"])
-
-    reply = client.execute_interactive(code, output_hook=hook, timeout=90)
-    return "".join(text), reply["content"].get("ename")
-
-
-@contextmanager
-def kernel(tmp_path, name="kernel"):
-    """A kernel with servers: (manager, client, paths, mark in its env)."""
-    mark = f"{tmp_path}/{name}"
-    manager, client = start_new_kernel(
-        cwd=str(ROOT / "notebooks"),
-        env={**os.environ, "PYTHONPATH": str(ROOT), "LAB_TEST_MARK": mark})
-    try:
-        printed, error = ask(client, START)
-        assert error is None, printed
-        directory, file = json.loads(printed)
-        yield (manager, client, [Path(directory), Path(file).parent],
-               f"LAB_TEST_MARK={mark}".encode())
-    finally:
-        client.stop_channels()
-        if manager.has_kernel:
-            manager.shutdown_kernel(now=True)
-
-
-def gone(paths, mark):
-    """Assert that no directory and no process of a kernel is left."""
-    wait(lambda: not any(path.exists() for path in paths),
-         f"a directory is left of {paths}")
-    wait(lambda: not processes(mark), "a process is left")
 
 
 def test_interrupt_spares_the_server(tmp_path):
@@ -175,20 +110,6 @@ def test_a_killed_server_is_replaced():
 
 # the machine
 
-def python_for_others():
-    """A Python that every user of this machine may run, of our version."""
-    for candidate in (sys.executable, "/usr/bin/python3"):
-        try:
-            shown = subprocess.run(
-                [candidate, "-c", "import sys; print(sys.version_info[:2])"],
-                user="nobody", cwd="/", capture_output=True, text=True)
-        except OSError:
-            continue  # it is not there, or not for others
-        if shown.stdout.strip() == str(sys.version_info[:2]):
-            return candidate
-    return None
-
-
 AS_USER = """
 import asyncio, os
 from labsupport.databases import postgres
@@ -203,22 +124,7 @@ asyncio.run(main())
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two users")
 def test_two_ordinary_users_at_once():
-    import site
-
-    python = python_for_others()
-    if python is None:
-        pytest.skip("no Python of our version that other users may run")
-    running = []
-    for name in ("nobody", "daemon"):
-        running.append(subprocess.Popen(
-            [python, "-c", AS_USER], user=name, group="nogroup",
-            extra_groups=[], cwd="/", text=True, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, env={
-                "PATH": "/usr/bin:/bin", "HOME": "/nonexistent",
-                "PYTHONDONTWRITEBYTECODE": "1",
-                "PYTHONPATH": os.pathsep.join(
-                    [str(ROOT), *site.getsitepackages()]),
-                "TMPDIR": "/tmp"}))
+    running = [run_as(name, AS_USER) for name in ("nobody", "daemon")]
     for process in running:
         out, err = process.communicate(timeout=90)
         assert process.returncode == 0, err
@@ -288,8 +194,8 @@ def test_a_taken_port_is_passed_over(monkeypatch):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        ports = iter([taken.getsockname()[1], server.free_port()])
-        monkeypatch.setattr(server, "free_port", lambda: next(ports))
+        ports = iter([taken.getsockname()[1], own.free_port()])
+        monkeypatch.setattr(own, "free_port", lambda: next(ports))
         started = server.start()
         started.kept.stop()
         assert started.admin.port != taken.getsockname()[1]
@@ -299,9 +205,9 @@ def test_all_ports_taken(monkeypatch):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        monkeypatch.setattr(server, "free_port",
+        monkeypatch.setattr(own, "free_port",
                             lambda: taken.getsockname()[1])
-        monkeypatch.setattr(server, "PORT_TRIES", 2)
+        monkeypatch.setattr(own, "PORT_TRIES", 2)
         with pytest.raises(ServerError, match="no free port in 2 tries"):
             server.start()
 
@@ -369,7 +275,7 @@ def test_no_temporary_directory(monkeypatch):
     def fails(*_):
         raise RuntimeError("[Errno 28] No space left on device")
 
-    monkeypatch.setattr(databases, "Kept", fails)
+    monkeypatch.setattr(sharing, "Kept", fails)
     with pytest.raises(ServerError, match="No space left .*set TMPDIR"):
         asyncio.run(sqlite())
 
@@ -413,37 +319,6 @@ def test_a_pid_1_that_never_reaps(tmp_path):
 
 # a shared server
 
-@pytest.fixture
-def shared(monkeypatch):
-    """URL of a role that may create databases on a server of its own."""
-    started = server.start()
-    admin = started.admin.set(drivername="postgresql") \
-        .render_as_string(hide_password=False)
-
-    async def sql(statement):
-        connection = await asyncpg.connect(admin)
-        try:
-            return await connection.fetch(statement)
-        finally:
-            await connection.close()
-
-    def run(statement):
-        return asyncio.run(sql(statement))
-
-    run("CREATE ROLE anna LOGIN CREATEDB PASSWORD 'p@ss/word'")
-    run("CREATE ROLE bert LOGIN PASSWORD 'b'")
-    url = started.admin.set(drivername="postgresql", username="anna",
-                            password="p@ss/word")
-
-    def use(url):
-        monkeypatch.setenv(databases.SHARED, url if isinstance(url, str)
-                           else url.render_as_string(hide_password=False))
-
-    use(url)
-    yield url, use, run
-    started.kept.stop()
-
-
 OURS = "SELECT datname FROM pg_database WHERE datname LIKE 'lab\\_%'"
 
 
@@ -484,7 +359,7 @@ def test_a_shared_server_is_tidied_after_sigkill(shared, tmp_path):
     (lambda url: url.set(username="bert", password="b"),
      "may not create databases: ask for ALTER ROLE \"bert\" CREATEDB"),
     (lambda url: url.set(database="nowhere"), "has no database 'nowhere'"),
-    (lambda url: url.set(port=server.free_port()), "No PostgreSQL answers"),
+    (lambda url: url.set(port=own.free_port()), "No PostgreSQL answers"),
     (lambda url: url.set(host="no-such-host.invalid"), "No PostgreSQL ans"),
 ])
 def test_a_bad_url_gets_one_sentence(shared, change, message):
@@ -530,7 +405,7 @@ def test_a_failing_janitor_leaves_no_database(shared, monkeypatch):
     def fails(*_, **__):
         raise RuntimeError("[Errno 28] No space left on device")
 
-    monkeypatch.setattr(databases, "Kept", fails)
+    monkeypatch.setattr(sharing, "Kept", fails)
     with pytest.raises(ServerError, match="set TMPDIR"):
         asyncio.run(postgres())
     assert run(OURS) == []
@@ -551,20 +426,3 @@ def test_ci_needs_its_servers(monkeypatch):
     monkeypatch.setattr(conftest, "IN_CI", False)
     with pytest.raises(pytest.skip.Exception, match="missing"):
         need(False, "missing")
-
-
-def test_the_lessons_run_on_a_shared_server(shared):
-    """With a role that may create databases, and nothing left afterwards."""
-    _, _, run = shared
-    run("ALTER ROLE anna SET log_statement TO 'ddl'")
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
-         "-o", "addopts=", "--nbval-lax", "--nbval-current-env",
-         "--nbval-cell-timeout=120", "notebooks"],
-        cwd=ROOT, capture_output=True, text=True, timeout=300,
-        env={**os.environ, "PYTHONPATH": str(ROOT)})
-    assert done.returncode == 0, done.stdout[-3000:]
-    assert run(OURS) == []
-    log = run("SELECT pg_read_file(current_setting('data_directory') || "
-              "'/../server.log') AS log")[0]["log"]
-    assert log.count('CREATE DATABASE "lab_') >= 3  # one a lesson, at least

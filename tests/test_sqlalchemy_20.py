@@ -19,7 +19,8 @@ from labsupport import authoring
 LOCK = ROOT / "tests" / "sqlalchemy-2.0.txt"
 # "site-packages", so that its frames in a traceback count as a library's.
 PLACE = ROOT / ".venv-sqlalchemy-2.0" / "site-packages"
-UNITS = ["test_exercises.py", "test_claims.py", "test_labsupport.py"]
+UNITS = ["test_exercises.py", "test_claims.py", "test_labsupport.py",
+         "test_switches.py", "test_lag.py"]
 
 pytestmark = pytest.mark.skipif(
     version("sqlalchemy").startswith("2.0"),

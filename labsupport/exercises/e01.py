@@ -8,7 +8,7 @@ from sqlalchemy.pool import Pool
 
 from ..databases import postgres
 from ..schema import Artist
-from ..servers.postgres import free_port
+from ..servers.own import free_port
 from . import Misconception, NotYet, exercise, shop
 
 

@@ -1,19 +1,16 @@
-"""A fresh database for this notebook, and the URLs that lead to it."""
+"""A fresh database of PostgreSQL."""
 
 import asyncio
-import os
 import secrets
-import sys
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import asyncpg
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import URL
 
-from .progress import progress
-from .servers import ServerError, postgres as server
-from .servers.keeper import Kept
+from ..progress import progress
+from ..servers import ServerError, postgres as server
+from ..servers.keeper import Kept
+from .shared import janitor, refusal, shared_url
 
 SHARED = "LAB_POSTGRES_URL"
 ROLE = "lab"  # on this kernel's own server: no superuser, owns its databases
@@ -65,34 +62,6 @@ class PostgresDatabase:
             await asyncio.to_thread(self._janitor.stop)
 
 
-@dataclass(frozen=True)
-class SQLiteDatabase:
-    """A database of SQLite, in a file of its own; ``aiosqlite`` is its URL."""
-
-    aiosqlite: URL
-    _directory: Kept = field(repr=False)
-
-    def __str__(self):
-        return "SQLite: a fresh database in a file of its own"
-
-    async def drop(self):
-        """Remove the file."""
-        await asyncio.to_thread(self._directory.stop)
-
-
-async def sqlite():
-    """A fresh SQLiteDatabase; the file goes when this kernel ends.
-
-    Raises ServerError.
-    """
-    directory = await _keep("lab-sqlite-")
-    return SQLiteDatabase(
-        URL.create("sqlite+aiosqlite",
-                   database=str(directory.directory / "lab.db")),
-        directory,
-    )
-
-
 async def postgres():
     """A fresh PostgresDatabase.
 
@@ -101,29 +70,25 @@ async def postgres():
     the database. Raises ServerError.
     """
     name = f"lab_{secrets.token_hex(6)}"
-    shared = bool(os.environ.get(SHARED))
-    if shared:
-        admin = owner = _shared_url()
+    if shared := _shared_url():
+        admin = owner = shared
     else:
         with progress("Starting PostgreSQL"):
             admin = (await asyncio.to_thread(server.running)).admin
         owner = await _role(admin)
     connection = await _connect(admin)
-    janitor = None
+    tidy = None
     try:
         # First the janitor: nothing else would drop the database if this
         # kernel is killed.
-        janitor = await _keep(
-            "lab-janitor-", env=_janitor_environment(),
-            at_end=[sys.executable, "-m", "labsupport.databases", name],
-        ) if shared else None
+        tidy = await janitor("postgres", name) if shared else None
         await connection.execute(
             f'CREATE DATABASE "{name}" OWNER "{owner.username}"')
         await connection.execute(
             f'REVOKE CONNECT ON DATABASE "{name}" FROM PUBLIC')
     except BaseException as error:
-        if janitor:
-            await asyncio.to_thread(janitor.stop)
+        if tidy:
+            await asyncio.to_thread(tidy.stop)
         if isinstance(error, asyncpg.InsufficientPrivilegeError):
             raise ServerError(
                 f"The role {owner.username!r} in {SHARED} may not create "
@@ -134,18 +99,7 @@ async def postgres():
         await connection.close()
     urls = (_for_driver(owner.set(database=name), driver)
             for driver in ("asyncpg", "psycopg"))
-    return PostgresDatabase(*urls, admin, janitor)
-
-
-async def _keep(name, **options):
-    """A Kept without a server; ServerError says what is wrong."""
-    try:
-        return await asyncio.to_thread(Kept, name, **options)
-    except RuntimeError as error:
-        raise ServerError(
-            f"No temporary directory can be made ({error}): free some space, "
-            "or set TMPDIR to a directory on another disk."
-        ) from None
+    return PostgresDatabase(*urls, admin, tidy)
 
 
 async def _role(admin):
@@ -163,19 +117,9 @@ async def _role(admin):
 
 
 def _shared_url():
-    try:
-        url = make_url(os.environ[SHARED])
-    except (ArgumentError, ValueError):
-        url = None
-    if url is None or not (url.host and url.username) \
-            or url.get_backend_name() not in ("postgresql", "postgres") \
-            or set(url.query) - {"sslmode"}:
-        raise ServerError(
-            f"{SHARED} cannot be read: write it as "
-            "postgresql://user:password@host:5432/database, with special "
-            "characters percent-encoded; ?sslmode=… is the only option."
-        )
-    return url
+    return shared_url(
+        SHARED, "postgresql://user:password@host:5432/database",
+        ("postgresql", "postgres"), options=["sslmode"])
 
 
 async def _connect(url):
@@ -203,8 +147,7 @@ async def _connect(url):
     except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError,
             OverflowError) as error:
         problem = f"{where} cannot be used ({error})"
-    source = f" Or unset {SHARED}." if os.environ.get(SHARED) else ""
-    raise ServerError(f"{problem[0].upper()}{problem[1:]}.{source}")
+    raise refusal(problem, SHARED)
 
 
 def _for_driver(url, driver):
@@ -215,18 +158,8 @@ def _for_driver(url, driver):
     return url.set(drivername=f"postgresql+{driver}", query=query)
 
 
-def _janitor_environment():
-    package = str(Path(__file__).parents[1])
-    paths = [package, os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
-
-
-async def _drop_abandoned(name):
+async def drop_abandoned(name):
     """Drop a database on the shared server, whoever still holds it open."""
     connection = await _connect(_shared_url())
     await connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
     await connection.close()
-
-
-if __name__ == "__main__":  # run by the keeper when the kernel has gone
-    asyncio.run(_drop_abandoned(sys.argv[1]))

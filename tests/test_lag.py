@@ -1,0 +1,225 @@
+"""The lag meter names the lines that block the loop, and only these."""
+
+import asyncio
+import sqlite3
+import sys
+import threading
+import time
+
+import pytest
+from sqlalchemy import create_engine, select, text
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+
+from labsupport.databases import postgres
+from labsupport.lag import BLOCKED, lag_meter
+from labsupport.schema import Artist, seed
+
+BLOCK = 2 * BLOCKED
+
+
+def measure(work):
+    """The Lag of ``await work()`` in a loop of its own."""
+    async def go():
+        with lag_meter() as lag:
+            await work()
+        return lag
+
+    return asyncio.run(go())
+
+
+async def nap():
+    time.sleep(BLOCK)
+
+
+async def count():
+    until = time.process_time() + BLOCK
+    while time.process_time() < until:
+        pass
+
+
+async def two_lines():
+    time.sleep(BLOCK)
+    time.sleep(BLOCK + 0)
+
+
+async def keeps_the_interpreter():
+    return sum(range(60_000_000))
+
+
+async def sqlite_in_the_loop():
+    connection = sqlite3.connect(":memory:")
+    connection.create_function("nap", 1, time.sleep)
+    connection.execute("SELECT nap(?)", [BLOCK]).fetchall()
+    connection.close()
+
+
+@pytest.mark.parametrize("work, lines", [
+    (nap, ["time.sleep(BLOCK)  in nap"]),
+    (two_lines, ["time.sleep(BLOCK)  in two_lines",
+                 "time.sleep(BLOCK + 0)  in two_lines"]),
+    (sqlite_in_the_loop,
+     ['connection.execute("SELECT nap(?)", [BLOCK]).fetchall()  '
+      "in sqlite_in_the_loop"]),
+])
+def test_the_line_is_named(work, lines):
+    lag = measure(work)
+    assert list(map(str, lag.blockers)) == lines
+    assert repr(lag) == "\n  ".join(["blocked the event loop:", *lines])
+    assert lag.longest > BLOCKED
+
+
+def test_c_code_that_keeps_the_interpreter_is_not_lost():
+    """It is found when it lets go, and the line can be a later one."""
+    assert len(measure(keeps_the_interpreter).blockers) == 1
+
+
+def test_a_loop_of_several_lines_is_not_lost():
+    assert [blocker.function for blocker in measure(count).blockers] \
+        == ["count"]
+
+
+def test_two_tasks_that_block_in_one_turn():
+    lag = measure(lambda: asyncio.gather(nap(), count(), nap()))
+    assert [blocker.function for blocker in lag.blockers] == ["nap", "count"]
+
+
+@pytest.mark.parametrize("work", [
+    lambda: asyncio.sleep(BLOCK),
+    lambda: asyncio.to_thread(time.sleep, BLOCK),
+    lambda: asyncio.gather(*(asyncio.sleep(BLOCK) for _ in range(50))),
+])
+def test_a_loop_that_waits_is_not_blocked(work):
+    assert repr(measure(work)) == "nothing blocked the event loop"
+
+
+async def many_short():
+    for _ in range(20):
+        time.sleep(BLOCKED / 8)
+        await asyncio.sleep(0)
+
+
+def test_many_short_turns_are_no_stall():
+    assert measure(many_short).blockers == []
+
+
+def test_a_late_beat_without_a_line_of_yours_is_no_finding():
+    async def work():
+        loop = asyncio.get_running_loop()
+        loop.call_soon(time.sleep, BLOCK)
+        await asyncio.sleep(2 * BLOCK)
+
+    lag = measure(work)
+    assert lag.longest > BLOCKED and lag.blockers == []
+
+
+def in_shop(work):
+    """``await work(engine, url of the sync engine)`` on PostgreSQL."""
+    async def go():
+        db = await postgres()
+        engine = create_async_engine(db.asyncpg)
+        await seed(engine)
+        try:
+            return await work(engine, db.psycopg)
+        finally:
+            await engine.dispose()
+            await db.drop()
+
+    return asyncio.run(go())
+
+
+def test_a_synchronous_engine_blocks_and_an_async_one_does_not():
+    wait = text(f"SELECT pg_sleep({BLOCK})")
+
+    async def work(engine, url):
+        sync_engine = create_engine(url)
+
+        def report():
+            with sync_engine.connect() as connection:
+                connection.execute(wait)
+
+        with lag_meter() as blocked:
+            report()
+        with lag_meter() as free:
+            await asyncio.to_thread(report)
+            async with engine.connect() as connection:
+                await connection.execute(wait)
+        sync_engine.dispose()
+        return blocked, free
+
+    blocked, free = in_shop(work)
+    assert list(map(str, blocked.blockers)) \
+        == ["connection.execute(wait)  in report"]
+    assert free.blockers == []
+
+
+def test_inside_a_greenlet_the_line_that_awaits_is_named():
+    async def work(engine, _url):
+        async with engine.begin() as connection:
+            await connection.execute(text(
+                "INSERT INTO artist (name, biography) SELECT 'n', '' "
+                "FROM generate_series(1, 80000)"))
+        async with AsyncSession(engine) as session:
+            with lag_meter() as hydration:
+                (await session.scalars(select(Artist))).all()
+            with lag_meter() as inside:
+                await session.run_sync(lambda session: time.sleep(BLOCK))
+        return hydration, inside
+
+    hydration, inside = in_shop(work)
+    assert [blocker.line for blocker in hydration.blockers] \
+        == ["(await session.scalars(select(Artist))).all()"]
+    assert [blocker.line for blocker in inside.blockers] \
+        == ["await session.run_sync(lambda session: time.sleep(BLOCK))"]
+
+
+def meters():
+    return [thread.name for thread in threading.enumerate()
+            if thread.name == "lag meter"]
+
+
+def test_an_error_goes_through_and_the_thread_ends():
+    async def go():
+        with pytest.raises(ZeroDivisionError):
+            with lag_meter() as lag:
+                assert meters() == ["lag meter"]
+                time.sleep(BLOCK)
+                1 / 0
+        return lag
+
+    assert asyncio.run(go()).blockers[0].line == "time.sleep(BLOCK)"
+    assert meters() == []
+
+
+def test_a_cancellation_goes_through_and_the_thread_ends():
+    async def go():
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                with lag_meter():
+                    await asyncio.Event().wait()
+
+    asyncio.run(go())
+    assert meters() == []
+
+
+def test_two_meters_at_a_time():
+    async def go():
+        with lag_meter() as outer, lag_meter() as inner:
+            await nap()
+        return outer.blockers == inner.blockers != []
+
+    assert asyncio.run(go())
+
+
+def test_where_no_loop_runs():
+    with pytest.raises(RuntimeError, match="no running event loop"):
+        with lag_meter():
+            pass
+    assert meters() == []
+
+
+def test_the_picture_has_the_lines_as_text():
+    lag = measure(nap)
+    html = lag._repr_html_()
+    assert 'alt="Lag of the event loop over time; blocked' in html
+    assert "time.sleep(BLOCK)  in nap" in html
+    assert "ms" not in lag.figure().text and "ms" in lag.figure().svg
