@@ -1,15 +1,15 @@
 """What a pooled connection says of itself, whatever its driver."""
 
+from functools import partial
+
 from sqlalchemy import exc
 
 
 def proxy_of(context):
     """The pooled connection that a statement runs on, or None."""
     try:
-        proxy = context.root_connection.connection
-        proxy.info
-        return proxy
-    except (AttributeError, NotImplementedError, exc.SQLAlchemyError):
+        return context.root_connection.connection
+    except (AttributeError, exc.SQLAlchemyError):
         return None
 
 
@@ -20,9 +20,10 @@ def state(proxy):
     with the first statement.
     """
     try:
-        return "in transaction" * _inside(proxy.driver_connection)
+        inside = _inside(proxy.driver_connection)
     except Exception:  # a closed connection; never raise into the patient
         return ""
+    return "in transaction" if inside else ""
 
 
 def _inside(driver):
@@ -31,26 +32,30 @@ def _inside(driver):
     if hasattr(driver, "pgconn"):  # psycopg
         return driver.info.transaction_status.name not in ("IDLE", "UNKNOWN")
     if hasattr(driver, "get_transaction_status"):  # aiomysql, asyncmy
-        return bool(driver.get_transaction_status())
+        return driver.get_transaction_status()
     return driver.in_transaction  # aiosqlite
 
 
 class FetchedCursor:
-    """A server-side cursor whose fetches, which go to the server, are told."""
+    """A server-side cursor: each fetch, which goes to the server, is watched.
 
-    def __init__(self, cursor, tell):
-        self._cursor, self._tell = cursor, tell
+    ``watch(fetch, …)`` calls ``fetch(…)`` and returns what it returns. In
+    all else this is the cursor.
+    """
+
+    def __init__(self, cursor, watch):
+        vars(self).update(_cursor=cursor, _watch=watch)
+
+    __class__ = property(lambda self: type(self._cursor))
 
     def __getattr__(self, name):
         value = getattr(self._cursor, name)
         if not name.startswith("fetch"):
             return value
+        return partial(self._watch, value)
 
-        def fetch(*arguments):
-            self._tell("fetch")
-            try:
-                return value(*arguments)
-            finally:
-                self._tell("executed")
+    def __setattr__(self, name, value):
+        setattr(self._cursor, name, value)
 
-        return fetch
+    def __iter__(self):
+        return iter(self._cursor)

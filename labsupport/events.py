@@ -22,21 +22,12 @@ class Event(NamedTuple):
 
 
 class Who:
-    """A task by name. Not the task: that would keep all it holds alive.
+    """A task by name. Not the task: that would keep all it holds alive."""
 
-    ``helper``: SQLAlchemy leaves ``async with Session.begin()`` in a task of
-    its own, which flushes and commits; that work counts for the holder.
-    """
+    __slots__ = ("name",)
 
-    __slots__ = ("name", "helper")
-
-    def __init__(self, task):
-        self.name = task.get_name()
-        coroutine = task.get_coro()
-        code = getattr(coroutine, "cr_code", None)
-        self.helper = code is not None \
-            and "__aexit__" in coroutine.__qualname__ \
-            and "sqlalchemy" in Path(code.co_filename).parts
+    def __init__(self, name):
+        self.name = name
 
 
 _turns = WeakKeyDictionary()  # event loop → [its turn, whether to count on]
@@ -69,7 +60,11 @@ def _next_turn(count):
 
 
 def current_who():
-    """The running task's Who, or None outside a task."""
+    """The running task's Who, or None outside a task.
+
+    SQLAlchemy leaves ``async with Session.begin()`` in a task of its own,
+    which flushes and commits: that work counts for the task that waits.
+    """
     try:
         task = asyncio.current_task()
     except RuntimeError:
@@ -78,5 +73,28 @@ def current_who():
         return None
     who = _who.get(task)
     if who is None:
-        who = _who[task] = Who(task)
+        waits = _leaving(task) if _is_helper(task) else None
+        who = _who.get(waits) if waits else None
+        who = _who[task] = who or Who((waits or task).get_name())
+        if waits:
+            _who[waits] = who
     return who
+
+
+def _is_helper(task):
+    coroutine = task.get_coro()
+    code = getattr(coroutine, "cr_code", None)
+    return code is not None and "__aexit__" in coroutine.__qualname__ \
+        and "sqlalchemy" in Path(code.co_filename).parts
+
+
+def _leaving(helper):
+    """The task that waits for SQLAlchemy's ``helper``, or None."""
+    for task in asyncio.all_tasks():
+        coroutine = task.get_coro()
+        while coroutine is not None:
+            frame = getattr(coroutine, "cr_frame", None)
+            if frame is not None and frame.f_locals.get("task") is helper:
+                return task
+            coroutine = getattr(coroutine, "cr_await", None)
+    return None

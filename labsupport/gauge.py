@@ -130,8 +130,9 @@ class PoolGauge(HTML):
         now = limits(self._engine.pool)
         if now.size is None:
             return f"gauge of a {type(self._engine.pool).__name__}"
-        most = "no limit" if now.most is None else f"at most {now.most}"
-        return f"gauge of a pool of {now.size}, with overflow {most}"
+        most = ("no limit" if now.most is None
+                else f"at most {now.most} connections in all")
+        return f"gauge of a pool of {now.size}, {most}"
 
     def _repr_mimebundle_(self, **_):
         return widget_bundle(self, repr(self))

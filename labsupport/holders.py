@@ -51,11 +51,10 @@ class Holders(list):
                       repr(self))._repr_html_()
 
 
-def holders(events, now, earlier):
+def holders(events, now, out):
     """The Holders at second ``now`` of a trace.
 
-    Takes its events and how many connections (int) were checked out when it
-    began.
+    Takes its events and how many connections (int) are out by then.
     """
     held = {}
     for event in events:
@@ -63,9 +62,7 @@ def holders(events, now, earlier):
             held[event.connection] = Holder(
                 event.connection, event.task, now - event.at, event.line)
         elif event.kind in ("checkin", "close", "detach"):
-            if not held.pop(event.connection, None) and event.task is None \
-                    and event.kind != "close":
-                earlier -= 1
+            held.pop(event.connection, None)
     found = Holders(sorted(held.values(), key=lambda one: -one.seconds))
-    found.earlier = max(earlier, 0)
+    found.earlier = out - len(held)
     return found

@@ -5,9 +5,10 @@ SQLAlchemy's own and stay once they are there: to remove a listener while a
 task is inside that very event breaks the task. What has no event, or only
 one that slows every statement for good, is seen by wrapping public methods
 on this engine's own pool and dialect: ``Pool.connect`` (a request, and how
-it ends), ``Dialect.connect``, ``do_ping``, ``do_execute`` and its two
+it ends), the driver's ``connect``, ``do_ping``, ``do_execute`` and its two
 sisters, ``do_commit``, ``do_rollback``. The wrappers come with the first
 trace and go with the last, so an engine that nobody observes costs nothing.
+(What ORM statements pay once something has been observed: see ``origins``.)
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from . import origins
 from .connections import FetchedCursor, proxy_of, state
 from .events import Event, current_who, turn
 from .stacks import running_line
+from .wrapping import Wrapping
 
 LABEL = "labsupport_label"  # in the info of a connection: its number
 HOOKS = "labsupport_hooks"  # attribute of a dialect
@@ -36,7 +38,8 @@ class Hooks:
     def __init__(self, pool, dialect):
         self.sinks, self.counters = [], []
         self._dialect = dialect
-        self._requests, self._rest = [], []  # [(object, name, wrapper)]
+        self._requests, self._rest = Wrapping(), Wrapping()
+        self._asking = set()  # the Whos that have asked for a connection
         self._holders = {}  # connection → the Who that checked it out
         self._connections = 0
         for name, listener in (
@@ -52,16 +55,12 @@ class Hooks:
 
         ``pool`` is the engine's present one: dispose() changes it.
         """
-        if not self._requests:
-            self._wrap_pool(pool)
-            self._wrap(self._requests, self._dialect, "connect",
-                       self._connecting)
+        self._watch_requests(pool)
         self.counters.append(counter)
 
     def add(self, sink, pool):
         """Call ``sink`` with every Event from now on."""
-        self.count(sink, pool)
-        self.counters.pop()
+        self._watch_requests(pool)
         if not self._rest:
             for name, wrapper in (
                 ("do_ping", self._pinging), ("do_execute", self._executing),
@@ -70,30 +69,34 @@ class Hooks:
                 ("do_commit", self._ending("commit")),
                 ("do_rollback", self._ending("rollback")),
             ):
-                self._wrap(self._rest, self._dialect, name, wrapper)
+                self._rest.wrap(self._dialect, name, wrapper)
         self.sinks.append(sink)
-        origins.wanted.add(id(self))
+        origins.want(self)
 
     def remove(self, sink):
         """Call ``sink``, or counter, no more; unwrap what nobody needs."""
         for sinks in (self.sinks, self.counters):
-            # By identity: two empty traces are equal.
-            sinks[:] = [one for one in sinks if one is not sink]
+            if sink in sinks:
+                sinks.remove(sink)
         if not self.sinks:
-            _unwrap(self._rest)
+            self._rest.unwrap()
             self._holders.clear()
-            origins.wanted.discard(id(self))
+            origins.want_no_more(self)
             if not self.counters:
-                _unwrap(self._requests)
+                self._requests.unwrap()
 
-    def _wrap(self, kept, owner, name, wrapper):
-        wrapped = wrapper(getattr(owner, name))
-        setattr(owner, name, wrapped)
-        kept.append((owner, name, wrapped))
+    def _watch_requests(self, pool):
+        if not self._requests:
+            self._wrap_pool(pool)
+            # A creator of the reader's own calls the driver's connect, too.
+            dialect = self._dialect
+            self._requests.wrap(
+                dialect.loaded_dbapi if dialect.is_async else dialect,
+                "connect", self._connecting)
 
     def _wrap_pool(self, pool):
-        self._wrap(self._requests, pool, "connect", self._requesting)
-        self._wrap(self._requests, pool, "recreate", self._recreating)
+        self._requests.wrap(pool, "connect", self._requesting)
+        self._requests.wrap(pool, "recreate", self._recreating)
 
     def _recreating(self, recreate):
         def wrapper():  # by engine.dispose(): a new pool takes over
@@ -106,6 +109,7 @@ class Hooks:
     def _requesting(self, connect):
         def wrapper():
             task = current_who()
+            self._asking.add(task)
             self._tell("request", task)
             try:
                 proxy = connect()
@@ -113,6 +117,8 @@ class Hooks:
                 self._tell(_ending_of(error), task,
                            detail=type(error).__name__)
                 raise
+            finally:
+                self._asking.discard(task)
             if self.sinks:
                 connection = self._label(proxy)
                 self._holders[connection] = task
@@ -131,39 +137,51 @@ class Hooks:
         return wrapper
 
     def _pinging(self, ping):
-        def wrapper(dbapi_connection):
+        def wrapper(*arguments, **options):
             task = current_who()
             self._tell("ping", task)
             try:
-                return ping(dbapi_connection)
+                return ping(*arguments, **options)
             finally:
                 self._tell("pinged", task)
 
         return wrapper
 
     def _executing(self, execute):
-        def wrapper(cursor, statement, *rest):
-            context = rest[-1]
+        def wrapper(cursor, statement, *rest, **options):
+            context = options.get("context", rest[-1] if rest else None)
             proxy = proxy_of(context)
-            if proxy is None:  # the dialect looks at a new connection
-                return execute(cursor, statement, *rest)
-            connection, task = self._label(proxy), current_who()
-            if task is None or task.helper:
-                task = self._holders.get(connection, task)
+            connection = self._label(proxy)
+            if connection is None:  # the dialect looks at a new connection
+                return execute(cursor, statement, *rest, **options)
+            task = current_who() or self._holders.get(connection)
             self._tell("execute", task, connection, statement,
                        origins.origin(context), running_line())
             try:
-                result = execute(cursor, statement, *rest)
+                result = execute(cursor, statement, *rest, **options)
             except BaseException as error:
                 self._tell("error", task, connection, type(error).__name__)
-                self._tell("executed", task, connection, state(proxy))
                 raise
-            self._tell("executed", task, connection, state(proxy))
+            finally:
+                self._tell("executed", task, connection, state(proxy))
             if getattr(context, "_is_server_side", False):
-                context.cursor = FetchedCursor(
-                    cursor, lambda kind: self._tell(
-                        kind, current_who(), connection, state(proxy)))
+                context.cursor = FetchedCursor(cursor, self._fetching(
+                    connection, proxy))
             return result
+
+        return wrapper
+
+    def _fetching(self, connection, proxy):
+        def wrapper(fetch, *arguments, **options):
+            task = current_who() or self._holders.get(connection)
+            self._tell("fetch", task, connection)
+            try:
+                return fetch(*arguments, **options)
+            except BaseException as error:
+                self._tell("error", task, connection, type(error).__name__)
+                raise
+            finally:
+                self._tell("executed", task, connection, state(proxy))
 
         return wrapper
 
@@ -171,14 +189,18 @@ class Hooks:
         def wrapper_of(end):
             def wrapper(proxy):
                 connection = self._label(proxy)
+                if connection is None:
+                    return end(proxy)
                 task = self._holders.get(connection)
-                if connection is not None:
-                    self._tell(kind, task, connection)
+                self._tell(kind, task, connection)
                 try:
                     return end(proxy)
+                except BaseException as error:
+                    self._tell("error", task, connection,
+                               type(error).__name__)
+                    raise
                 finally:
-                    if connection is not None:
-                        self._tell("ended", task, connection, state(proxy))
+                    self._tell("ended", task, connection, state(proxy))
 
             return wrapper
 
@@ -192,22 +214,26 @@ class Hooks:
         # Not the running task: "async with" closes in a task of its own.
         if self.sinks:
             connection = self._label(record)
-            holder = self._holders.pop(connection, None)
-            if kind == "close" and holder is None:
-                holder = current_who()  # its request replaces an old one
+            holder = self._holders.pop(connection, None) or self._replacing()
             self._tell(kind, holder, connection)
 
     def _invalidated(self, _dbapi_connection, record, error):
         if self.sinks:
             connection = self._label(record)
-            self._tell("invalidate", self._holders.get(connection),
-                       connection, type(error).__name__ if error else "")
+            holder = self._holders.get(connection) or self._replacing()
+            self._tell("invalidate", holder, connection,
+                       type(error).__name__ if error else "")
+
+    def _replacing(self):
+        """Whose request throws away a connection that nobody holds."""
+        who = current_who()
+        return who if who in self._asking else None
 
     def _label(self, pooled):
         """The number of a pooled connection; None for one in the making."""
         try:
             info = pooled.info
-        except NotImplementedError:
+        except (AttributeError, NotImplementedError):
             return None
         if LABEL not in info:
             self._connections += 1
@@ -224,14 +250,6 @@ class Hooks:
                              detail, origin, line)
             for sink in self.sinks:
                 sink(happened)
-
-
-def _unwrap(kept):
-    """Take off the wrappers that are still on top; others have no sink."""
-    for owner, name, wrapper in kept:
-        if vars(owner).get(name) is wrapper:
-            delattr(owner, name)
-    kept.clear()
 
 
 def _ending_of(error):

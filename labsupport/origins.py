@@ -5,7 +5,23 @@ from sqlalchemy.orm import Session
 
 ORIGIN = "labsupport_origin"  # execution option that carries the reason
 
-wanted = set()  # who wants to know; while nobody does, nothing is noted
+_wanted = set()  # ids of those who want to know
+
+
+def want(who):
+    """Note from now on why ORM statements are sent.
+
+    The listener stays once it is there, as it may be in use; it costs each
+    ORM statement a few microseconds.
+    """
+    if not event.contains(Session, "do_orm_execute", _note_origin):
+        event.listen(Session, "do_orm_execute", _note_origin)
+    _wanted.add(id(who))
+
+
+def want_no_more(who):
+    """Note nothing more for ``who``."""
+    _wanted.discard(id(who))
 
 
 def origin(context):
@@ -15,10 +31,9 @@ def origin(context):
         ORIGIN, "write" if wrote else "your statement")
 
 
-@event.listens_for(Session, "do_orm_execute")
 def _note_origin(state):
     """Write on an ORM statement why it is sent; the option travels along."""
-    if not wanted:
+    if not _wanted:
         return
     why = "your statement"
     path = state.loader_strategy_path

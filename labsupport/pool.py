@@ -45,7 +45,7 @@ def limits(pool):
 
 def usage(events, start):
     """The steps (list of Usage) of a trace that began with Limits."""
-    requests, out, idle = {}, set(), set()
+    requests, out, idle, lost = {}, set(), set(), set()
     before_out, before_idle = start.out, start.idle
     steps = [Usage(0.0, start.out, 0, start.idle, 0)]
     for event in events:
@@ -64,8 +64,15 @@ def usage(events, start):
             if event.connection in out or not known:
                 idle.add(event.connection)
             out.discard(event.connection)
+        elif event.kind == "invalidate" and not known:
+            lost.add(event.connection)
+            if event.task in requests or not before_out:
+                before_idle -= before_idle > 0
+            else:
+                before_out -= 1
         elif event.kind in ("close", "detach"):
-            before_idle -= not known and before_idle > 0
+            before_idle -= not known and before_idle > 0 \
+                and event.connection not in lost
             out.discard(event.connection)
             idle.discard(event.connection)
         else:
@@ -119,9 +126,7 @@ def pool_usage(events, spans, start, seconds):
     shapes += [text(LEFT - 8, y(number) + 4, str(number), kind="small",
                     anchor="end")
                for number in range(0, int(top) + 1, max(1, int(top) // 5))]
-    marks = {start.size: "pool_size", start.most: "with overflow"}
-    if start.size == start.most:
-        marks = {start.size: "pool_size"}
+    marks = {start.most: "with overflow", start.size: "pool_size"}
     for number, name in marks.items():
         if number:
             shapes += [line(LEFT, y(number), RIGHT, y(number), kind="limit"),

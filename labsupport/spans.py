@@ -66,9 +66,8 @@ class Fold:
         self._new = {}  # task → the event with which its connecting began
         for event in events:
             self._take(event)
-        last = events[-1].turn + 1 if events else 0
-        for lane in list(self._now):
-            self._show(lane, None, "", end, last)
+        for lane, (_, _, turn, _) in list(self._now.items()):
+            self._show(lane, None, "", end, turn + 1)
 
     def _take(self, event):
         kind, task = event.kind, event.task

@@ -67,8 +67,8 @@ def timeline(fold, by, seconds):
                    for span in spans if span.lane == lane]
         if by == "task":
             shapes += _names(spans, lane, x, y)
-        shapes += [text(x(mark.at) + 4, y + 15, BAD[mark.kind], kind="bad")
-                   for mark in _separate(fold.marks, lane)]
+        shapes += [text(at + 4, y + 15, BAD[kind], kind="bad")
+                   for at, kind in _separate(fold.marks, lane, x)]
     what = f"{len(lanes)} {by}{'' if len(lanes) == 1 else 's'}"
     return Figure(
         picture(WIDTH, bottom + 26, *shapes),
@@ -77,7 +77,7 @@ def timeline(fold, by, seconds):
 
 
 def legend(looks, left, top=8):
-    """Shapes (str) that explain ``looks`` (name → look), and their end (y)."""
+    """Shapes (str) that explain ``looks`` (name → look); where they end."""
     shapes, x = [], left
     for name, look in looks.items():
         if x + 34 + 7 * len(name) > WIDTH:
@@ -96,14 +96,14 @@ def _names(spans, lane, x, y):
             and x(span.end) - x(span.start) > 8 + 8 * len(name)]
 
 
-def _separate(marks, lane):
-    """The bad marks of a lane, the last of those that would overlap."""
+def _separate(marks, lane, x):
+    """Place (px) and kind of a lane's bad marks; the last where two meet."""
     kept = []
     for mark in marks:
         if mark.lane == lane and mark.kind in BAD:
-            if kept and kept[-1].kind in ("error", "shared"):
+            if kept and x(mark.at) - kept[-1][0] < 90:
                 kept.pop()
-            kept.append(mark)
+            kept.append((x(mark.at), mark.kind))
     return kept
 
 

@@ -11,7 +11,7 @@ from time import perf_counter
 
 from .hooks import current_who, hooks_of
 from .holders import holders
-from .pool import counts, limits, pool_usage
+from .pool import counts, limits, pool_usage, usage
 from .queries import queries
 from .spans import Fold
 from .timeline import timeline
@@ -31,6 +31,9 @@ class Trace:
         self._main = current_who()
         self._began, self._seconds = perf_counter(), None
 
+    def _record(self, event):
+        self._events.append(event)
+
     @property
     def seconds(self):
         """How long the block took, or has taken so far (float)."""
@@ -48,11 +51,7 @@ class Trace:
         named = []
         for event in list(self._events):
             if event.task not in tasks:
-                tasks[event.task] = event.task.name
-                if re.fullmatch(r"Task-\d+", event.task.name):
-                    number = sum(bool(re.fullmatch(r"task \d+", name or ""))
-                                 for name in tasks.values()) + 1
-                    tasks[event.task] = f"task {number}"
+                tasks[event.task] = _name(event.task.name, tasks.values())
             if event.connection not in connections:
                 connections[event.connection] = f"c{len(connections)}"
             named.append(event._replace(
@@ -88,7 +87,9 @@ class Trace:
 
     def holders(self):
         """Who holds a connection now, the longest first (list of Holder)."""
-        return holders(self.events, self.seconds, self._start.out)
+        events = self.events
+        return holders(events, self.seconds,
+                       usage(events, self._start)[-1].out)
 
     def __repr__(self):
         found = self.counts()
@@ -96,19 +97,32 @@ class Trace:
                 f"{found['statements']} statements")
 
 
+def _name(name, taken):
+    """A task's name in a trace: no running number of asyncio's, none twice."""
+    if re.fullmatch(r"Task-\d+", name):
+        number = sum(bool(re.fullmatch(r"task \d+", other or ""))
+                     for other in taken) + 1
+        return f"task {number}"
+    number, unique = 1, name
+    while unique in taken:
+        number += 1
+        unique = f"{name} ({number})"
+    return unique
+
+
 @contextmanager
 def observe(engine):
     """Record what the connections of an AsyncEngine do; gives the Trace.
 
-    Takes an AsyncEngine. Traces may overlap and nest; one of each engine
-    sees the tasks of all loops. Costs nothing when no trace is open.
+    Takes an AsyncEngine. Traces may overlap and nest; each sees the tasks of
+    all loops. Costs nothing when no trace is open. With a StaticPool all
+    tasks hold the same connection, and which of them returns it is not told.
     """
     hooks = hooks_of(engine)
     trace = Trace(engine.pool)
-    record = trace._events.append
-    hooks.add(record, engine.pool)
+    hooks.add(trace._record, engine.pool)
     try:
         yield trace
     finally:
-        hooks.remove(record)
+        hooks.remove(trace._record)
         trace._seconds = perf_counter() - trace._began

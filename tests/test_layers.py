@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "labsupport"
 FLOORS = [  # from the ground up; a floor may import from those above it here
     {"servers", "figure", "svg", "stacks", "schema", "origins",
-     "connections", "interrupts", "sources"},
+     "connections", "interrupts", "sources", "wrapping"},
     {"progress", "events"},
     {"databases", "generator", "sequence"},
     {"environment", "anatomy", "failures", "hooks", "queries", "spans",

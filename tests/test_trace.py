@@ -9,6 +9,7 @@ import warnings
 from collections import Counter
 from contextlib import asynccontextmanager
 
+import asyncpg
 import psycopg
 import pytest
 from sqlalchemy import event, exc, select, text
@@ -125,7 +126,7 @@ def told(trace):
 async def scene(driver):
     """Pool of 3, eight tasks: one leaks, one times out, one is cancelled."""
     async with engine_on(driver, pool_size=3, max_overflow=0,
-                         pool_timeout=0.3) as engine:
+                         pool_timeout=2) as engine:
         diary, gate = Diary(engine), asyncio.Event()
 
         def begin(work, name, *arguments):
@@ -166,9 +167,10 @@ def test_the_account_agrees_with_that_of_the_tasks(driver):
                                     "idle in transaction"]
 
 
-def test_another_account_would_be_noticed():
+def test_an_account_that_misses_an_event_disagrees():
     diary, trace, _ = run(scene("asyncpg"))
-    diary.done["a"].remove("executed")
+    trace._events.remove(next(one for one in trace._events
+                              if one.kind == "executed"))
     assert told(trace) != diary.done
 
 
@@ -294,7 +296,6 @@ def test_the_account_agrees_with_the_server(driver, seed_):
     compared, wrong = disagreements(trace, pids, samples)
     assert wrong == []
     assert {EXECUTING, IN_TRANSACTION} <= set(compared)
-    assert compared["on its way"] < compared[EXECUTING] / 2
     assert compared.total() > 50
     counts = Counter(one.kind for one in trace.events)
     assert counts["request"] == sum(counts[kind] for kind in (
@@ -307,7 +308,7 @@ def test_the_account_agrees_with_the_server(driver, seed_):
 
 
 def test_a_wrong_account_would_disagree():
-    """Ten milliseconds late, and a third of the states are wrong."""
+    """Fifty milliseconds late, and many of the states are wrong."""
     trace, pids, samples = run(storm("asyncpg", 0))
     compared, wrong = disagreements(trace, pids, samples, shift=0.05)
     assert len(wrong) > compared.total() / 20
@@ -361,10 +362,10 @@ def test_a_cancelled_statement_costs_the_connection(driver):
     async def go():
         async with engine_on(driver) as engine:
             with observe(engine) as trace:
-                with pytest.raises(TimeoutError):
-                    async with asyncio.timeout(0.2):
-                        async with engine.connect() as connection:
-                            await connection.execute(ONE)
+                async with engine.connect() as connection:
+                    await connection.execute(ONE)
+                    with pytest.raises(TimeoutError):
+                        async with asyncio.timeout(0.2):
                             await connection.execute(
                                 text("SELECT pg_sleep(9)"))
                 async with engine.connect() as connection:
@@ -484,7 +485,9 @@ def test_the_wrappers_go_and_the_listeners_stay_once():
             for _ in range(3):
                 with observe(engine):
                     assert "do_execute" in vars(engine.dialect)
-            assert {*vars(engine.dialect)} - before[0] == {"labsupport_hooks"}
+            assert {*vars(engine.dialect)} - before[0] == {
+                "labsupport_hooks", "loaded_dbapi"}  # SQLAlchemy's memo
+            assert "connect" not in vars(engine.dialect.loaded_dbapi)
             assert {*vars(engine.pool)} <= before[1] | {"dispatch"}
             return len(engine.pool.dispatch.checkin)
 
@@ -568,13 +571,172 @@ def test_what_was_out_before_the_trace():
             return during, after, trace.counts()["still checked out"]
 
     during, after, out = run(go())
+    assert "earlier" not in repr(after)
     assert (len(during), during.earlier) == (1, 1)
     assert "1 checked out before the trace began" in repr(during)
     assert (len(after), after.earlier, out) == (1, 0, 0)
 
 
-def test_an_instrument_never_raises_into_the_patient():
-    """Connections refused, an engine that cannot log in, a closed driver."""
+@pytest.mark.parametrize("driver", [*DRIVERS, "aiosqlite"])
+def test_a_session_that_only_writes_counts_for_its_task(driver):
+    """Its first statement is sent by SQLAlchemy's task, at the exit."""
+    async def go():
+        async with engine_on(driver) as engine:
+            await seed(engine)
+            maker = async_sessionmaker(engine)
+
+            async def add(name):
+                async with maker.begin() as session:
+                    session.add(Artist(name=name, biography=""))
+
+            with observe(engine) as trace:
+                await add("Ada")
+                for name in "ab":
+                    await asyncio.create_task(add(name), name=name)
+            return trace
+
+    trace = run(go())
+    assert list(dict.fromkeys(one.task for one in trace.events)) == [
+        "main", "a", "b"]
+
+
+def test_tasks_of_one_name_are_kept_apart():
+    async def go():
+        async with engine_on("asyncpg", pool_size=1,
+                             max_overflow=0) as engine:
+            async def work():
+                async with engine.connect() as connection:
+                    await connection.execute(ONE)
+
+            with observe(engine) as trace:
+                await asyncio.gather(*(
+                    asyncio.create_task(work(), name="worker")
+                    for _ in range(3)))
+            return trace
+
+    trace = run(go())
+    assert trace.counts()["had to wait"] == 2
+    assert [row.split("  ")[0] for row in repr(trace.timeline()).splitlines()
+            ] == ["worker", "worker (2)", "worker (3)"]
+
+
+def test_a_commit_and_a_fetch_that_fail_are_errors():
+    async def go():
+        async with engine_on("psycopg") as engine:
+            async with engine.begin() as connection:
+                for sql in ("CREATE TABLE a (id int PRIMARY KEY)",
+                            "CREATE TABLE b (a int REFERENCES a DEFERRABLE "
+                            "INITIALLY DEFERRED)"):
+                    await connection.execute(text(sql))
+            with observe(engine) as trace:
+                with pytest.raises(exc.IntegrityError):
+                    async with engine.begin() as connection:
+                        await connection.execute(
+                            text("INSERT INTO b VALUES (1)"))
+                with pytest.raises(exc.DataError):
+                    async with engine.connect() as connection:
+                        rows = await connection.stream(text(
+                            "SELECT 1 / (3 - n) FROM generate_series(1, 5) n"))
+                        async for _ in rows:
+                            pass
+            return trace
+
+    assert run(go()).counts()["errors"] == 2
+
+
+def test_another_tool_on_the_same_methods():
+    """What it had put there comes back; nothing is counted twice."""
+    async def go():
+        async with engine_on("aiosqlite") as engine:
+            dialect, calls = engine.dialect, []
+            original = dialect.do_execute
+
+            def theirs(*arguments):
+                calls.append(1)
+                return original(*arguments)
+
+            dialect.do_execute = theirs
+            with observe(engine):
+                late = dialect.do_execute
+                dialect.do_execute = lambda *words: late(*words)
+            with observe(engine) as trace:
+                async with engine.connect() as connection:
+                    await connection.execute(ONE)
+            del dialect.do_execute
+            dialect.do_execute = theirs
+            with observe(engine):
+                pass
+            return trace.counts()["statements"], len(calls), \
+                dialect.do_execute is theirs
+
+    assert run(go()) == (1, 1, True)
+
+
+def test_overflow_that_is_closed_invents_no_task():
+    async def go():
+        async with engine_on("asyncpg", pool_size=1,
+                             max_overflow=2) as engine:
+            async def work():
+                async with engine.connect() as connection:
+                    await connection.execute(ONE)
+
+            with observe(engine) as trace:
+                for _ in range(2):
+                    await asyncio.gather(*(work() for _ in range(3)))
+            return trace
+
+    assert [row.split("  ")[0] for row in repr(
+        run(go()).timeline()).splitlines()] == [
+            f"task {number}" for number in range(1, 7)]
+
+
+def test_a_creator_of_ones_own_connects_too():
+    async def go():
+        async with engine_on("asyncpg") as engine:
+            url = engine.url
+
+            async def creator():
+                return await asyncpg.connect(
+                    user=url.username, password=url.password, host=url.host,
+                    port=url.port, database=url.database)
+
+            own = create_async_engine("postgresql+asyncpg://",
+                                      async_creator=creator)
+            with observe(own) as trace:
+                async with own.connect() as connection:
+                    await connection.execute(ONE)
+            await own.dispose()
+            return trace
+
+    trace = run(go())
+    assert trace.counts()["connections opened"] == 1
+    assert words(trace)[:2] == ["connecting", "executing"]
+
+
+def test_methods_are_called_as_the_reader_calls_them():
+    """By keyword, and with a connection that is no pool's."""
+    async def go():
+        async with engine_on("aiosqlite") as engine:
+            @event.listens_for(engine.sync_engine, "reset")
+            def reset(dbapi_connection, record, state):
+                engine.dialect.do_rollback(dbapi_connection)
+
+            @event.listens_for(engine.sync_engine, "do_execute")
+            def execute(cursor, statement, parameters, context):
+                engine.dialect.do_execute(
+                    cursor, statement, parameters, context=context)
+                return True
+
+            with observe(engine) as trace:
+                async with engine.connect() as connection:
+                    assert await connection.scalar(ONE) == 1
+            return trace.counts()
+
+    counts = run(go())
+    assert counts["statements"] == 1 and "invalidated" not in counts
+
+
+def test_a_server_refuses():
     async def go():
         from labsupport.servers.own import free_port
 
@@ -621,7 +783,8 @@ def test_text_is_the_same_and_pictures_name_the_same():
     picture = traces[0].timeline()
     for state in (WAITING, CONNECTING, EXECUTING):
         assert state in repr(picture) and f">{state}<" in picture.svg
-    assert "0:00" not in repr(picture) and "task 5" in picture.svg
+    assert "ms" not in repr(picture) and ">ms<" in picture.svg
+    assert "task 5" in repr(picture) and "task 5" in picture.svg
 
 
 # the gauge
@@ -651,7 +814,9 @@ def test_the_gauge_shows_both_sides(driver):
             return gauge
 
     gauge = run(go())
-    assert repr(gauge) == "gauge of a pool of 2, with overflow at most 3"
+    assert repr(gauge) == (
+        "gauge of a pool of 2, at most 3 connections in all")
+    assert gauge._hooks.counters == [] and not gauge._hooks._requests
     assert "2 idle" in gauge.value and "0 waiting" in gauge.value
     assert gauge._repr_mimebundle_()["text/plain"] == repr(gauge)
 
@@ -660,10 +825,12 @@ def test_the_gauge_survives_a_server_that_is_gone():
     async def go():
         async with engine_on("asyncpg") as engine:
             gauge = pool_gauge(engine)
-            await until(lambda: gauge._seen == {} and gauge.value)
+            await until(lambda: gauge.asked)
             await kill(engine)
             async with engine.connect():
+                before = gauge.asked
                 await until(lambda: "1 checked out" in gauge.value)
+                await until(lambda: gauge.asked > before)
             await gauge.stop()
 
     run(go())
