@@ -20,7 +20,7 @@ LOCK = ROOT / "tests" / "sqlalchemy-2.0.txt"
 # "site-packages", so that its frames in a traceback count as a library's.
 PLACE = ROOT / ".venv-sqlalchemy-2.0" / "site-packages"
 UNITS = ["test_exercises.py", "test_claims.py", "test_labsupport.py",
-         "test_switches.py", "test_lag.py"]
+         "test_switches.py", "test_lag.py", "test_trace.py"]
 
 pytestmark = pytest.mark.skipif(
     version("sqlalchemy").startswith("2.0"),

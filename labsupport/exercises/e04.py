@@ -40,27 +40,45 @@ KILL = text("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
         Misconception("return await connection.scalar(statement)",
                       "return (await connection.execute(statement)).all()",
                       "6 albums"),
+        Misconception(
+            "    async with engine.connect() as connection:\n"
+            "        return await connection.scalar(statement)",
+            "    async with engine.connect() as connection:\n"
+            "        try:\n"
+            "            return await connection.scalar(statement)\n"
+            "        except Exception:\n"
+            "            return 0", "does not hear"),
     ),
 )
 async def count_rows(answer):
     async with shop() as engine:
         with observe(engine) as trace:
-            number = await answer(engine, "album")
-            _held(trace)
-            if number != 6:
-                raise NotYet(f"there are 6 albums and you return {number!r}.")
+            for table, rows in (("album", 6), ("track", 17)):
+                number = await answer(engine, table)
+                _held(trace)
+                if number != rows:
+                    raise NotYet(f"there are {rows} {table}s and you return "
+                                 f"{number!r}.")
+            if not trace.counts()["requests"]:
+                raise NotYet("the engine is not asked.")
             try:
                 await answer(engine, "no_such_table")
             except DBAPIError:
                 pass
+            else:
+                raise NotYet("the statement fails and the caller does not "
+                             "hear of it.")
             _held(trace, " when the statement fails")
     return "the connection comes back, with a result and without."
 
 
 def _held(trace, when=""):
-    """NotYet if a connection is held; it is no use to anybody any more."""
+    """NotYet if a connection is held, or was left to the collector."""
     for one in trace.holders():
         raise NotYet(f"the connection is still held by «{one.task}»{when}.")
+    if any(event.kind == "detach" for event in trace.events):
+        raise NotYet(f"nobody gives the connection back{when}: the garbage "
+                     "collector throws it away.")
 
 
 @exercise(
@@ -90,31 +108,44 @@ async def run_jobs(answer):
     engine = create_async_engine(db.asyncpg, pool_size=3, max_overflow=0,
                                  pool_timeout=0.2)
 
+    running, peak, done = 0, 0, []
+
     def job(number):
         async def work(connection):
-            await connection.execute(text("SELECT pg_sleep(0.1)"))
-            return number
+            nonlocal running, peak
+            running += 1
+            peak = max(peak, running)
+            try:
+                await connection.execute(text("SELECT pg_sleep(0.1)"))
+            finally:
+                running -= 1
+            done.append(number)
+            return f"result {number}"
 
         return work
 
     try:
         with observe(engine) as trace:
             results = await answer(engine, [job(n) for n in range(12)])
+        held = len(trace.holders())
     except TimeoutError:
         raise NotYet("the pool ran out: too many tasks ask it for a "
                      "connection at the same time.") from None
     finally:
         await engine.dispose()
         await db.drop(force=True)
-    if results != [*range(12)]:
+    if sorted(done) != [*range(12)]:
+        raise NotYet(f"{len(done)} of 12 jobs have run.")
+    if [*results] != [f"result {n}" for n in range(12)]:
         raise NotYet(f"the results are {results!r}.")
-    counts = trace.counts()
-    if counts["most at once"] < 3:
-        raise NotYet(f"{counts['most at once']} at once: the pool has three "
-                     "places, use them all.")
-    if counts["had to wait"]:
-        raise NotYet(f"{counts['had to wait']} tasks wait for the pool, where "
-                     "pool_timeout runs; let them wait in front of it.")
+    if held:
+        raise NotYet(f"{held} connections are not given back.")
+    if peak < 3:
+        raise NotYet(f"{peak} at once: the pool has three places, use them "
+                     "all.")
+    if waited := trace.counts()["had to wait"]:
+        raise NotYet(f"{waited} tasks wait for the pool, where pool_timeout "
+                     "runs; let them wait in front of it.")
     return "three at a time, and nobody waits for the pool."
 
 
@@ -133,16 +164,31 @@ async def run_jobs(answer):
                       "connection is closed"),
         Misconception('"pool_size": 4, "max_overflow": 0',
                       '"pool_size": 2, "max_overflow": 2', "keeps 2"),
+        Misconception('"pool_size": 4, "max_overflow": 0',
+                      '"pool_size": 3, "max_overflow": 0', "no four"),
+        Misconception('options |= {"pool_size": 4, "max_overflow": 0}',
+                      "options['poolclass'] = __import__('sqlalchemy')"
+                      ".NullPool",
+                      "NullPool keeps"),
     ),
 )
 async def night_engine(answer):
     db = await postgres()
     engine = answer(db.asyncpg)
+    if not hasattr(engine.pool, "checkedin"):
+        await db.drop(force=True)
+        raise NotYet(f"a {type(engine.pool).__name__} keeps no four "
+                     "connections.")
     outside = create_async_engine(db.asyncpg, poolclass=NullPool)
     held = []
     try:
         with observe(engine) as trace:
-            held += [await engine.connect() for _ in range(4)]
+            try:
+                async with asyncio.timeout(3):
+                    for _ in range(4):
+                        held.append(await engine.connect())
+            except (TimeoutError, asyncio.TimeoutError):
+                raise NotYet("it has no four places.") from None
             fifth = asyncio.ensure_future(engine.connect())
             await asyncio.wait([fifth], timeout=0.2)
             more = trace.counts()["connections opened"] > 4
