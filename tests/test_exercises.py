@@ -3,7 +3,6 @@
 import asyncio
 import warnings
 
-import nbformat
 import pytest
 
 from labsupport import authoring

@@ -1,10 +1,10 @@
 """The helpers, one by one, with input that is right and input that is not."""
 
-import asyncio
 import os
 
 import pytest
 from conftest import ROOT
+from shop import in_shop
 from sqlalchemy import select, text
 from sqlalchemy.exc import MissingGreenlet, StatementError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
@@ -14,27 +14,11 @@ from sqlalchemy.pool import StaticPool
 import labsupport
 from labsupport import environment, figure
 from labsupport.anatomy import engine_anatomy
-from labsupport.databases import sqlite
 from labsupport.failures import expect_failure, wrapped
 from labsupport.predictions import QUESTIONS, Prediction
 from labsupport.schema import CATALOGUE, Album, Artist, seed
 from labsupport.servers import NotInstalled, ServerError, discover
 from labsupport.trace import observe
-
-
-def in_shop(work):
-    """Run ``work(engine)`` on a seeded shop."""
-    async def go():
-        db = await sqlite()
-        engine = create_async_engine(db.aiosqlite)
-        await seed(engine)
-        try:
-            return await work(engine)
-        finally:
-            await engine.dispose()
-            await db.drop()
-
-    return asyncio.run(go())
 
 
 # failures
@@ -102,7 +86,7 @@ def test_queries_say_why_they_were_sent():
             await session.execute(text("SELECT 1"))  # after the recording
         return trace.queries()
 
-    queries = in_shop(work)
+    queries = in_shop(work, "aiosqlite")
     assert [query.origin for query in queries] == [
         "your statement", "eager load of Artist.albums", "your statement",
         "refresh of Album", "lazy load of Album.tracks", "write"]
@@ -122,7 +106,7 @@ def test_recordings_nest_and_do_not_mix():
                 await connection.execute(text("SELECT 3"))
         return outer.queries(), inner.queries()
 
-    outer, inner = in_shop(work)
+    outer, inner = in_shop(work, "aiosqlite")
     assert [query.sql for query in outer] == ["SELECT 1", "SELECT 2",
                                               "SELECT 3"]
     assert [query.sql for query in inner] == ["SELECT 2"]
@@ -137,7 +121,7 @@ def test_an_exception_ends_a_recording():
             await connection.execute(text("SELECT 1"))
         return trace.queries()
 
-    assert in_shop(work) == []
+    assert in_shop(work, "aiosqlite") == []
 
 
 # anatomy and figure
@@ -148,7 +132,7 @@ def test_anatomy_counts_the_pool():
         async with engine.connect():
             return before, engine_anatomy(engine)
 
-    before, during = in_shop(work)
+    before, during = in_shop(work, "aiosqlite")
     assert "0 checked out, 1 idle" in before
     assert "1 checked out, 0 idle" in repr(during)
     assert during.alt in during._repr_html_() and "<svg" in during.svg
@@ -220,7 +204,7 @@ def test_the_shop_is_as_documented():
                 "album), (SELECT count(*) FROM track), "
                 "(SELECT count(*) FROM track_playlist)"))).one()
 
-    assert tuple(in_shop(work)) == (3, 6, 17, 6)
+    assert tuple(in_shop(work, "aiosqlite")) == (3, 6, 17, 6)
     assert "Three artists, six albums, seventeen tracks" in seed.__doc__
     assert len(CATALOGUE) == 3
 

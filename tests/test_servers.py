@@ -15,7 +15,7 @@ from machine import (
     ask, gone, kernel as any_kernel, may_unshare, program, run_as, wait,
 )
 
-from labsupport.databases import postgres, postgresql, sqlite
+from labsupport.databases import postgres, sqlite
 from labsupport.databases import shared as sharing
 from labsupport.servers import ServerError, own, postgres as server
 from labsupport.servers.keeper import Kept

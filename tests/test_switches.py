@@ -5,31 +5,16 @@ import gc
 
 import greenlet
 import pytest
+from shop import in_shop
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, MissingGreenlet, StatementError
-from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from labsupport.databases import postgres, sqlite
-from labsupport.schema import Artist, seed
+from labsupport.schema import Artist
 from labsupport.sequence import Step, sequence
 from labsupport.switches import trace_switches
 
 ONE = text("SELECT 1")
-
-
-def in_shop(work, driver="asyncpg"):
-    """``await work(engine)`` on a seeded shop, reached by ``driver``."""
-    async def go():
-        db = await (sqlite() if driver == "aiosqlite" else postgres())
-        engine = create_async_engine(getattr(db, driver))
-        await seed(engine)
-        try:
-            return await work(engine)
-        finally:
-            await engine.dispose()
-            await db.drop()
-
-    return asyncio.run(go())
 
 
 def lines(trace):
@@ -49,7 +34,7 @@ def test_one_statement_of_asyncpg():
     async def work(engine):
         return await warm(engine, lambda connection: connection.scalar(ONE))
 
-    trace = in_shop(work)
+    trace = in_shop(work, "asyncpg")
     assert lines(trace) == [
         "task await AsyncConnection.scalar",
         "task → greenlet greenlet_spawn",
@@ -105,7 +90,7 @@ def test_an_identity_map_hit_never_reaches_the_loop():
             trace = await trace_switches(session.get(Artist, 1))
             return artist is trace.result, trace
 
-    same, trace = in_shop(work)
+    same, trace = in_shop(work, "asyncpg")
     assert same and trace.waits == 0
     assert lines(trace)[-1] == "never reached: driver, event loop"
 
@@ -141,7 +126,7 @@ def test_an_error_of_the_server():
         return await warm(engine, lambda connection: connection.scalar(
             text("SELECT nonsense")))
 
-    trace = in_shop(work)
+    trace = in_shop(work, "asyncpg")
     assert isinstance(trace.error, DBAPIError)
     with pytest.raises(DBAPIError, match="nonsense"):
         trace.result
@@ -163,7 +148,7 @@ def test_a_timeout_goes_through():
         async with engine.connect() as connection:  # nothing is broken
             return await connection.scalar(ONE)
 
-    assert in_shop(work) == 1
+    assert in_shop(work, "asyncpg") == 1
 
 
 def test_a_timeout_inside_is_shown():
@@ -177,7 +162,7 @@ def test_a_timeout_inside_is_shown():
 
             return await trace_switches(impatient())
 
-    trace = in_shop(work)
+    trace = in_shop(work, "asyncpg")
     assert isinstance(trace.error, TimeoutError)
     assert "✗ event loop → asyncpg CancelledError" in lines(trace)
     assert lines(trace)[-1] == "✗ task raise TimeoutError"
@@ -255,7 +240,7 @@ def test_another_tracer_keeps_working_and_comes_back():
             finally:
                 greenlet.settrace(before)
 
-    trace, restored = in_shop(work)
+    trace, restored = in_shop(work, "asyncpg")
     inner = trace.result
     assert restored and inner.result == 1
     assert len(events) == 4  # in, out by await_, back in, out
@@ -273,7 +258,7 @@ def test_what_goes_wrong_in_the_trace_stays_there(monkeypatch):
     async def work(engine):
         return await warm(engine, lambda connection: connection.scalar(ONE))
 
-    trace = in_shop(work)
+    trace = in_shop(work, "asyncpg")
     assert trace.result == 1 and trace.unread == 2
     assert "could not be read: 2" in repr(trace)
 

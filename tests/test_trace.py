@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 import psycopg
 import pytest
+from shop import engine_on
 from sqlalchemy import event, exc, select, text
 from sqlalchemy.ext.asyncio import (
     AsyncSession,
@@ -20,7 +21,6 @@ from sqlalchemy.ext.asyncio import (
 )
 from sqlalchemy.pool import NullPool, StaticPool
 
-from labsupport.databases import postgres, sqlite
 from labsupport.gauge import pool_gauge
 from labsupport.pool import limits, usage
 from labsupport.schema import Artist, seed
@@ -38,18 +38,6 @@ from labsupport.trace import observe
 
 DRIVERS = ("asyncpg", "psycopg")
 ONE = text("SELECT 1")
-
-
-@asynccontextmanager
-async def engine_on(driver, **options):
-    """An engine on a fresh database; both are gone afterwards."""
-    db = await (sqlite() if driver == "aiosqlite" else postgres())
-    engine = create_async_engine(getattr(db, driver), **options)
-    try:
-        yield engine
-    finally:
-        await engine.dispose()
-        await (db.drop() if driver == "aiosqlite" else db.drop(force=True))
 
 
 def run(coroutine):
