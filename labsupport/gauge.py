@@ -119,7 +119,7 @@ class PoolGauge(HTML):
         live = sum(believes.values()) - believes["waiting"]
         overflow = max(live - (now.size or live), 0)
         rows = [_row("the pool", believes,
-                     f"{_words(believes)}, of these overflow {overflow}")]
+                     f"{_words(believes)} · {live} live, overflow {overflow}")]
         if self._seen:
             rows.append(_row("the server", self._seen, _words(self._seen)))
         drawn = "".join(rows)

@@ -795,7 +795,7 @@ def test_the_gauge_shows_both_sides(driver):
             assert gauge.pool() == {"checked out": 3, "connecting": 0,
                                     "idle": 0, "waiting": 2}
             assert await gauge.server() == {"idle in transaction": 3}
-            assert "of these overflow 1" in gauge.value
+            assert "3 live, overflow 1" in gauge.value
             gate.set()
             await asyncio.gather(*tasks)
             await gauge.stop()
