@@ -38,6 +38,16 @@ READY = """async () => {
   const kernel = widget.context.sessionContext.session?.kernel;
   return kernel?.status === 'idle' && kernel.connectionStatus === 'connected';
 }"""
+# A status of idle is not enough: JupyterLab shows it, and cells that are run
+# then may wait for ever. The kernel has to have answered once.
+ANSWERS = """async () => {
+  const kernel = window.jupyterapp.shell.currentWidget.context
+    .sessionContext.session.kernel;
+  const late = new Promise(resolve => setTimeout(resolve, 5000));
+  const reply = await Promise.race([
+    kernel.requestExecute({code: '', silent: true}).done, late]);
+  return reply?.content.status === 'ok';
+}"""
 CAN_RUN = """() =>
   window.jupyterapp.commands.isEnabled('notebook:run-all-cells')"""
 RUN_ALL = """() => {
@@ -140,6 +150,7 @@ def open_lesson(page, lab, path):
     page.goto(f"{url}/doc/tree/notebooks/{path.name}?token={token}&reset")
     until(page, READY, bool)
     until(page, CAN_RUN, bool)
+    until(page, ANSWERS, bool)
 
 
 def test_the_door_leads_to_the_first_lesson(page, lab):
