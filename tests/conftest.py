@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import kernel_ports  # noqa: F401
 import nbformat
 import pytest
 

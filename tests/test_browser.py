@@ -81,12 +81,14 @@ def lab(tmp_path_factory):
     url = f"http://127.0.0.1:{port}"
     log = open(home / "log", "w")
     server = subprocess.Popen(
-        [sys.executable, *jupyterlab(str(home)), "--no-browser",
+        [sys.executable, "-c", "import kernel_ports; from jupyterlab.labapp "
+         "import main; main()", *jupyterlab(str(home))[2:], "--no-browser",
          f"--ServerApp.port={port}", f"--IdentityProvider.token={token}",
          "--LabApp.expose_app_in_browser=True",
          "--ServerApp.port_retries=0"],
         cwd=home, stdout=log, stderr=log,
-        env={**os.environ, "PYTHONPATH": str(ROOT),
+        env={**os.environ,
+             "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
              "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
              "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces")})
     try:

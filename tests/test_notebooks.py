@@ -17,10 +17,13 @@ def nbval(path, *options, **environment):
     """Run nbval on ``path`` as the suite does; the finished process."""
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider",
+         "-p", "kernel_ports",
          "-c", str(authoring.ROOT / "pyproject.toml"), "--rootdir",
          str(path.parent), "--noconftest", *options, str(path)],
         capture_output=True, text=True, timeout=300,
-        env={**os.environ, **environment})
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(
+            [str(authoring.ROOT), str(authoring.ROOT / "tests")]),
+            **environment})
 
 
 @pytest.mark.parametrize("path", [*authoring.lessons(), authoring.MAP],
@@ -153,3 +156,11 @@ def test_a_picture_with_other_times_is_no_change():
     same = authoring._compared(outputs("<svg>1</svg>", "alt"))
     assert same == authoring._compared(outputs("<svg>2</svg>", "alt"))
     assert same != authoring._compared(outputs("<svg>1</svg>", "other"))
+
+
+def test_a_kernel_gets_a_port_that_no_connection_gets():
+    from jupyter_client.connect import LocalPortCache
+
+    ports = {LocalPortCache.instance().find_available_port("127.0.0.1")
+             for _ in range(20)}
+    assert len(ports) == 20 and max(ports) < 32_768

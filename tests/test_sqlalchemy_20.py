@@ -46,14 +46,14 @@ def environment():
         need(done.returncode == 0,
              f"SQLAlchemy 2.0 cannot be installed: {done.stderr[-300:]}")
         stamp.write_text(wanted)
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(PLACE),
-                                                         str(ROOT)])}
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(
+        map(str, [PLACE, ROOT, ROOT / "tests"]))}
 
 
 def run(environment, *arguments):
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
-         "-o", "addopts=", *map(str, arguments)],
+         "-p", "kernel_ports", "-o", "addopts=", *map(str, arguments)],
         cwd=ROOT, env=environment, capture_output=True, text=True,
         timeout=500)
 
