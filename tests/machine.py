@@ -67,6 +67,17 @@ def kernel(tmp_path, start, name="kernel"):
             manager.shutdown_kernel(now=True)
 
 
+def interrupt(manager, client):
+    """Stop a cell that sleeps; the name of its error (str)."""
+    # An error would have the kernel refuse what comes right after it.
+    client.execute("import time; print('now', flush=True); time.sleep(60)",
+                   stop_on_error=False)
+    while client.get_iopub_msg(timeout=30)["msg_type"] != "stream":
+        pass
+    manager.interrupt_kernel()
+    return client.get_shell_msg(timeout=30)["content"]["ename"]
+
+
 def gone(paths, mark):
     """Assert that no directory and no process of a kernel is left."""
     wait(lambda: not any(path.exists() for path in paths),

@@ -12,7 +12,9 @@ from pathlib import Path
 import aiomysql
 import pytest
 from conftest import ROOT, need, processes
-from machine import ask, gone, kernel, may_unshare, program, run_as, wait
+from machine import (
+    ask, gone, interrupt, kernel, may_unshare, program, run_as, wait,
+)
 
 from labsupport.databases import mariadb as databases, mysql
 from labsupport.databases import shared as sharing
@@ -59,12 +61,7 @@ def sql(url, *statements):
 
 def test_interrupt_spares_the_server_and_restart_takes_it(tmp_path):
     with kernel(tmp_path, START) as (manager, client, paths, _):
-        client.execute("import time; print('now', flush=True); time.sleep(60)")
-        while client.get_iopub_msg(timeout=30)["msg_type"] != "stream":
-            pass
-        manager.interrupt_kernel()
-        assert client.get_shell_msg(timeout=30)["content"]["ename"] \
-            == "KeyboardInterrupt"
+        assert interrupt(manager, client) == "KeyboardInterrupt"
         still = "assert kept.alive() and await db.connections() == 0"
         assert ask(client, still)[1] is None
         assert paths[0].exists()

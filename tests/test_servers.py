@@ -12,7 +12,8 @@ import asyncpg
 import pytest
 from conftest import ROOT, need, processes
 from machine import (
-    ask, gone, kernel as any_kernel, may_unshare, program, run_as, wait,
+    ask, gone, interrupt, kernel as any_kernel, may_unshare, program, run_as,
+    wait,
 )
 
 from labsupport.databases import postgres, sqlite
@@ -43,12 +44,7 @@ async def connect(db):
 
 def test_interrupt_spares_the_server(tmp_path):
     with kernel(tmp_path) as (manager, client, paths, _):
-        client.execute("import time; print('now', flush=True); time.sleep(60)")
-        while client.get_iopub_msg(timeout=30)["msg_type"] != "stream":
-            pass
-        manager.interrupt_kernel()
-        assert client.get_shell_msg(timeout=30)["content"]["ename"] \
-            == "KeyboardInterrupt"
+        assert interrupt(manager, client) == "KeyboardInterrupt"
         still = "assert kept.alive() and await db.connections() == 0"
         assert ask(client, still)[1] is None
         assert paths[0].exists()
