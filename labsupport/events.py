@@ -8,6 +8,10 @@ from weakref import WeakKeyDictionary
 from .stacks import Line
 
 
+# How a request for a connection ends that gets none.
+FAILED = ("timeout", "cancelled", "failed")
+
+
 class Event(NamedTuple):
     """One thing that happened. ``task`` is the Task that it counts for."""
 

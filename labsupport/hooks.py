@@ -18,14 +18,13 @@ from sqlalchemy import event, exc
 
 from . import origins
 from .connections import FetchedCursor, proxy_of, state
-from .events import Event, current_who, turn
+from .events import FAILED, Event, current_who, turn
 from .stacks import running_line
 from .wrapping import Wrapping
 
 LABEL = "labsupport_label"  # in the info of a connection: its number
 HOOKS = "labsupport_hooks"  # attribute of a dialect
-REQUEST = ("request", "connecting", "checkout", "timeout", "cancelled",
-           "failed")
+REQUEST = ("request", "connecting", "checkout", *FAILED)
 
 
 class Hooks:
@@ -157,13 +156,8 @@ class Hooks:
             task = current_who() or self._holders.get(connection)
             self._tell("execute", task, connection, statement,
                        origins.origin(context), running_line())
-            try:
-                result = execute(cursor, statement, *rest, **options)
-            except BaseException as error:
-                self._tell("error", task, connection, type(error).__name__)
-                raise
-            finally:
-                self._tell("executed", task, connection, state(proxy))
+            result = self._run(task, connection, proxy, "executed",
+                               execute, cursor, statement, *rest, **options)
             if getattr(context, "_is_server_side", False):
                 context.cursor = FetchedCursor(cursor, self._fetching(
                     connection, proxy))
@@ -175,13 +169,8 @@ class Hooks:
         def wrapper(fetch, *arguments, **options):
             task = current_who() or self._holders.get(connection)
             self._tell("fetch", task, connection)
-            try:
-                return fetch(*arguments, **options)
-            except BaseException as error:
-                self._tell("error", task, connection, type(error).__name__)
-                raise
-            finally:
-                self._tell("executed", task, connection, state(proxy))
+            return self._run(task, connection, proxy, "executed",
+                             fetch, *arguments, **options)
 
         return wrapper
 
@@ -193,18 +182,22 @@ class Hooks:
                     return end(proxy)
                 task = self._holders.get(connection)
                 self._tell(kind, task, connection)
-                try:
-                    return end(proxy)
-                except BaseException as error:
-                    self._tell("error", task, connection,
-                               type(error).__name__)
-                    raise
-                finally:
-                    self._tell("ended", task, connection, state(proxy))
+                return self._run(task, connection, proxy, "ended", end, proxy)
 
             return wrapper
 
         return wrapper_of
+
+    def _run(self, task, connection, proxy, after, method, *arguments,
+             **options):
+        """Call ``method``; tell its error, and the state ``after`` it."""
+        try:
+            return method(*arguments, **options)
+        except BaseException as error:
+            self._tell("error", task, connection, type(error).__name__)
+            raise
+        finally:
+            self._tell(after, task, connection, state(proxy))
 
     def _returned(self, dbapi_connection, record):
         if dbapi_connection is not None:  # else it is closed, and was told

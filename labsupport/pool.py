@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from .events import FAILED
 from .figure import Figure
 from .svg import BLUE, GREY, ORANGE, PINK, line, picture, text, time_axis
 from .timeline import LEFT, RIGHT, WIDTH, legend
@@ -11,7 +12,6 @@ LAYERS = {"checked out": {"colour": BLUE},
           "idle in pool": {"colour": GREY, "share": 0.3},
           "waiting": {"colour": ORANGE, "share": 0.45, "hatched": True}}
 HEIGHT = 130
-_ENDS = ("timeout", "cancelled", "failed")
 
 
 class Usage(NamedTuple):
@@ -52,7 +52,7 @@ def usage(events, start):
         known = event.connection in out or event.connection in idle
         if event.kind in ("request", "connecting"):
             requests[event.task] = event.kind
-        elif event.kind in _ENDS:
+        elif event.kind in FAILED:
             requests.pop(event.task, None)
         elif event.kind == "checkout":
             made = requests.pop(event.task, None) == "connecting"

@@ -4,6 +4,8 @@ import re
 from itertools import groupby
 from typing import NamedTuple
 
+from .events import FAILED
+
 WAITING, PINGING, CONNECTING = "waiting", "pre-ping", "connecting"
 EXECUTING, ENDING = "executing", "commit or rollback"
 IN_TRANSACTION, CHECKED_OUT = "idle in transaction", "checked out"
@@ -11,7 +13,6 @@ IN_POOL = "idle in pool"
 
 # What a task is seen doing if its connections are in several states at once.
 _BUSIEST = (EXECUTING, ENDING, IN_TRANSACTION, CHECKED_OUT)
-_REQUEST_ENDS = ("timeout", "cancelled", "failed")
 _LEAVES = {"checkin": "returned", "close": "closed", "detach": "detached",
            "invalidate": "invalidated"}
 
@@ -74,7 +75,7 @@ class Fold:
         connection = self._known(event)
         if kind in ("request", "ping", "connecting", "pinged"):
             self._request(event)
-        elif kind in _REQUEST_ENDS:
+        elif kind in FAILED:
             self._requests.pop(task, None)
             self._new.pop(task, None)
             self._mark(task, None, kind, event.at)
