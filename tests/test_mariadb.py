@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import aiomysql
@@ -151,9 +151,6 @@ def test_nobody_gets_in_while_it_starts(monkeypatch, reachable):
     monkeypatch.setenv("LAB_MARIADB_BINDIR", str(reachable))
     port = own.free_port()
     monkeypatch.setattr(own, "free_port", lambda: port)
-    starting = threading.Thread(
-        target=lambda: server.start().kept.stop())
-    starting.start()
     answers = set()
 
     async def knock(user):
@@ -165,9 +162,15 @@ def test_nobody_gets_in_while_it_starts(monkeypatch, reachable):
         except aiomysql.MySQLError as error:
             answers.add(error.args[0])
 
-    while starting.is_alive():
-        for user in ("root", "nobody"):
-            asyncio.run(knock(user))
+    with ThreadPoolExecutor() as aside:
+        starting = aside.submit(server.start)
+        while True:
+            started = starting.done()
+            for user in ("root", "nobody"):
+                asyncio.run(knock(user))
+            if started:  # and has answered since
+                break
+        starting.result().kept.stop()
     # No listener, refused by name, or gone while it asked.
     assert 1045 in answers and answers <= {2003, 1045, 2013}
 
