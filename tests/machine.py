@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,11 +70,13 @@ def kernel(tmp_path, start, name="kernel"):
 
 def interrupt(manager, client):
     """Stop a cell that sleeps; the name of its error (str)."""
-    # An error would have the kernel refuse what comes right after it.
-    client.execute("import time; print('now', flush=True); time.sleep(60)",
-                   stop_on_error=False)
-    while client.get_iopub_msg(timeout=30)["msg_type"] != "stream":
-        pass
+    with tempfile.TemporaryDirectory() as directory:
+        # Not by printing: ipykernel loses an interrupt while it flushes.
+        sleeps = Path(directory) / "sleeps"
+        # An error would have the kernel refuse what comes right after it.
+        client.execute(f"import pathlib, time; pathlib.Path({str(sleeps)!r})"
+                       ".touch(); time.sleep(60)", stop_on_error=False)
+        wait(sleeps.exists, "the cell does not begin", 30)
     manager.interrupt_kernel()
     return client.get_shell_msg(timeout=30)["content"]["ename"]
 
