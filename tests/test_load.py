@@ -267,9 +267,15 @@ def test_what_a_candidate_prints_does_no_harm():
 
 # nothing is left
 
+@pytest.fixture(autouse=True)
+def mark(monkeypatch, tmp_path):
+    """What tells the processes of this test from those of another."""
+    monkeypatch.setenv("LAB_TEST_MARK", str(tmp_path))
+
+
 def load_processes():
     return [line for line in processes(
-        f"TMPDIR={os.environ['TMPDIR']}".encode())
+        f"LAB_TEST_MARK={os.environ['LAB_TEST_MARK']}".encode())
         if "labsupport.generator" in line]
 
 
