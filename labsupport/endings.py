@@ -24,8 +24,9 @@ from .progress import progress
 from .servers import NotInstalled
 
 # What has not ended by then does not end. Turns, not seconds: on a busy
-# machine, where everything takes longer, they do too.
-TURNS, TURN = 50, 0.05
+# machine, where everything takes longer, they do too. Before every tenth the
+# server has to answer: while it is held up, no turn is counted.
+TURNS, TURN, ASKED = 50, 0.05, 10
 FILE = Path(__file__).with_name("endings.json")
 
 # kind → mark, colour of Okabe and Ito, what it means
@@ -115,16 +116,16 @@ class Endings(dict):
                 ends = {}
                 for driver, url in urls.items():
                     say(f"{name}: {driver}")
-                    ends[driver] = await _of_coroutine(scenario, url, right)
+                    ends[driver] = await _of_coroutine(
+                        scenario, url, right, self._database[driver])
             else:
                 ends = dict(zip(urls, await asyncio.gather(
                     *(_of_program(scenario, url) for url in urls.values()))))
         for driver in DRIVERS:
             row[driver] = ends.get(driver) or recorded(name, driver)
-            database = self._database.get(driver)
             if row[driver].kind in ("raises", "hangs") \
-                    and hasattr(database, "connections"):
-                await database.connections()  # ServerError if it has gone
+                    and driver in self._database:
+                await _answers(self._database[driver])
         self[name] = row
         return row
 
@@ -184,12 +185,20 @@ def _recordings():
     return json.loads(FILE.read_text(encoding="utf-8"))
 
 
-async def _of_coroutine(scenario, url, right):
+async def _answers(database):
+    """Wait for its server to answer; raises ServerError if it has gone."""
+    if hasattr(database, "connections"):
+        await database.connections()
+
+
+async def _of_coroutine(scenario, url, right, database):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         task = asyncio.create_task(scenario(url))
         try:
-            for _ in range(TURNS):
+            for number in range(1, TURNS + 1):
+                if number % ASKED == 0:
+                    await _answers(database)
                 await asyncio.wait([task], timeout=TURN)
                 if task.done():
                     ending = _ended(task, right)

@@ -44,7 +44,7 @@ def pytest_sessionfinish(session):
     shutil.rmtree(directory, ignore_errors=True)
 
 
-def leftovers(directory, seconds=10):
+def leftovers(directory, seconds=60):
     """What a run that wrote to ``directory`` left (list of str).
 
     Files of the lab there, and living processes that were started with it

@@ -27,7 +27,7 @@ def program(path, *lines):
     path.chmod(0o755)
 
 
-def wait(condition, what, seconds=20):
+def wait(condition, what, seconds=60):
     """Wait until ``condition()`` holds."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -5,10 +5,10 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 from conftest import ROOT
+from machine import wait
 
 SENTENCE_MAX = 300
 
@@ -108,10 +108,7 @@ def test_an_interrupted_installation_is_repaired(clone, fake_uv):
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
             # A shell starts its background jobs with SIGINT ignored.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
-        deadline = time.monotonic() + 60
-        while not started.exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait(started.exists, "the installer does not begin")
         os.killpg(process.pid, how)
         _, told = process.communicate(timeout=30)
         if how == signal.SIGINT:

@@ -59,9 +59,10 @@ RESULT = """() => {
     .map(model => model.sharedModel.toJSON());
   return {ran: cells.filter(one => one.execution_count !== null).length,
           all: cells.length,
-          errors: cells.flatMap(one => one.outputs)
-            .filter(output => output.output_type === 'error')
-            .map(output => output.ename + ': ' + output.evalue)};
+          errors: cells.flatMap(one => one.outputs.filter(
+              output => output.output_type === 'error')
+            .map(output => output.ename + ': ' + output.evalue
+                 + ' in\\n' + one.source))};
 }"""
 CLEAR = """() => window.jupyterapp.commands.execute(
   'notebook:clear-all-cell-outputs')"""
@@ -128,10 +129,13 @@ def page(lab):
 
 
 def until(page, script, good, seconds=120):
-    """Evaluate ``script`` until ``good(value)``; returns the value."""
-    deadline = time.monotonic() + seconds
+    """Evaluate ``script`` until ``good(value)``; returns the value.
+
+    Fails when the value has not changed for ``seconds``.
+    """
+    value, deadline = None, time.monotonic() + seconds
     while True:
-        value = None
+        last, value = value, None
         try:
             value = page.evaluate(script)
         except Exception as error:  # the page is still loading
@@ -140,6 +144,8 @@ def until(page, script, good, seconds=120):
                 raise
         if value is not None and good(value):
             return value
+        if value != last:
+            deadline = time.monotonic() + seconds
         if time.monotonic() > deadline:
             SHOTS.mkdir(exist_ok=True)
             page.screenshot(path=SHOTS / "failure.png")

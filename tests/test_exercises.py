@@ -9,6 +9,7 @@ from labsupport import authoring
 from labsupport import exercises as machinery
 from labsupport.authoring import exercise_of, role
 from labsupport.exercises import Exercise, Misconception, NotYet, stub_of
+from labsupport.servers import postgres
 
 
 def shown():
@@ -63,8 +64,14 @@ def prove(exercise_id, solution, name, imports):
     asyncio.run(all_three())
 
 
+@pytest.fixture(scope="module")
+def server():
+    """PostgreSQL runs: its start is not part of an answer's time."""
+    postgres.running()
+
+
 @pytest.mark.parametrize("exercise_id, solution, name, imports", list(shown()))
-def test_three_ways(exercise_id, solution, name, imports):
+def test_three_ways(server, exercise_id, solution, name, imports):
     prove(exercise_id, solution, name, imports)
     assert all(machinery.find(exercise_id).hints)
 

@@ -1,10 +1,9 @@
 """Checks of ``00_start_here``."""
 
-import asyncio
 import inspect
+from itertools import accumulate
 
-from sqlalchemy import event
-
+from ..trace import observe
 from . import Misconception, NotYet, exercise, shop
 
 
@@ -65,26 +64,8 @@ async def count_rows(answer):
 )
 async def count_together(answer):
     async with shop() as engine:
-        held = most = 0
-        all_out = asyncio.Event()
-
-        @event.listens_for(engine.sync_engine, "checkout")
-        def out(connection, *_):
-            nonlocal held, most
-            held += 1
-            most = max(most, held)
-            if held == 3:
-                all_out.set()
-            # Wait for the others: a quick query would be over before they
-            # have begun, and look as if it had run alone.
-            connection.run_async(lambda _: _at_most(all_out.wait(), 2))
-
-        @event.listens_for(engine.sync_engine, "checkin")
-        def back(*_):
-            nonlocal held
-            held -= 1
-
-        counts = await answer(engine)
+        with observe(engine) as trace:
+            counts = await answer(engine)
         if inspect.isawaitable(counts):
             raise NotYet("nobody waits for gather itself: put await before "
                          "it.")
@@ -95,14 +76,16 @@ async def count_together(answer):
         raise NotYet("the list holds coroutines; nobody has run them.")
     if list(counts) != [3, 6, 17]:
         raise NotYet(f"the counts are {counts!r}.")
-    if most < 3:
+    if (most := _at_once(trace)) < 3:
         raise NotYet("the queries run one after the other: at most "
-                     f"{most} connection was checked out at a time.")
+                     f"{most} connection was asked for at a time.")
     return "three connections at once, three answers."
 
 
-async def _at_most(waiting, seconds):
-    try:
-        await asyncio.wait_for(waiting, seconds)
-    except TimeoutError:
-        pass
+def _at_once(trace):
+    """How many connections were asked for and not yet given back, at most."""
+    # Not how many were checked out: a quick query is over before the next
+    # connection is open.
+    steps = {"request": 1, "checkin": -1}
+    return max(accumulate((steps.get(event.kind, 0) for event in trace.events),
+                          initial=0))
