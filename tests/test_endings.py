@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sqlite3
 import time
 from contextlib import asynccontextmanager
@@ -225,6 +226,30 @@ def test_a_server_that_dies_in_mid_lesson(fresh, server, driver):
 
     said = asyncio.run(go())
     assert "answers at 127.0.0.1" in said and len(said.splitlines()) == 1
+
+
+def test_a_server_that_is_held_up_is_not_a_query_that_hangs(monkeypatch):
+    monkeypatch.setattr(endings, "TURN", 0.001)  # all of them: 50 ms
+
+    async def go():
+        database = await postgres()
+        status = postgresql.running().kept.directory / "data/postmaster.pid"
+        pid = int(status.read_text().split()[0])
+        os.kill(pid, signal.SIGSTOP)  # nobody can connect
+        asyncio.get_running_loop().call_later(1, os.kill, pid, signal.SIGCONT)
+
+        async def ask(url):
+            async with of_lesson()["engine_for"](url) as engine, \
+                    engine.connect():
+                return "ok"
+
+        try:
+            return (await Endings(database).run("held up", ask)).kinds
+        finally:
+            await database.drop(force=True)
+
+    kinds = asyncio.run(go())
+    assert kinds[DRIVERS.index("asyncpg")] == "right"
 
 
 def test_what_a_process_of_its_own_reports(monkeypatch):
