@@ -7,7 +7,10 @@
 A beat is due on the loop every ``BEAT`` seconds; the lag is how late it
 comes. While one is overdue, a thread looks at what the loop's thread runs.
 C code that keeps the interpreter to itself is seen when it lets go, and then
-the line can be one that comes after it.
+the line can be one that comes after it. If the thread has not looked for a
+while, only the processor time of the loop's thread counts: the process may
+have been stopped. So C code that keeps the interpreter and only waits is not
+seen.
 """
 
 import sys
@@ -16,6 +19,7 @@ import time
 from asyncio import Handle, get_running_loop
 from collections import Counter, defaultdict
 from contextlib import contextmanager
+from functools import partial
 from typing import NamedTuple
 
 import greenlet
@@ -26,6 +30,7 @@ from .svg import BLUE, VERMILION, line, picture, stroke, text
 
 BEAT = 0.01  # seconds
 BLOCKED = 0.2  # seconds that a line must hold the loop at a stretch
+UNSEEN = 0.05  # seconds that a look may charge without processor time
 MOST = 0.75  # of a function's time: then its slowest lines tell the story
 WIDTH, HEIGHT, LEFT, TOP = 640, 130, 64, 44
 
@@ -103,7 +108,8 @@ class _Meter:
         self.ident = threading.get_ident()
         self.schedstat = f"/proc/self/task/{threading.get_native_id()}" \
                          "/schedstat"
-        self.began_starved = self.starved()
+        self.cpu = _cpu_clock(self.ident)
+        self.began_starved, self.began_cpu = self.starved(), self.cpu()
         self.over = threading.Event()
         self.timer = loop.call_later(BEAT, self.beat)
         self.watcher = threading.Thread(target=self.watch, daemon=True,
@@ -136,21 +142,25 @@ class _Meter:
         """In the thread: while a beat is overdue, charge the line that runs.
 
         The time for which the loop's thread was ready and got no processor
-        is nobody's fault.
+        is nobody's fault. Nor is a stop of the whole process: then this
+        thread has not looked either, and the loop's has used no processor.
         """
-        last, before, over = self.began, self.began_starved, False
+        last, over = self.began, False
+        last_starved, last_cpu = self.began_starved, self.began_cpu
         while not over:
             # Reading a file lets go of the interpreter, and a call in C may
-            # keep it for long: look at the clock and the line only then.
+            # keep it for long: look at the clocks and the line only then.
             starved = self.starved()
-            now, due, held = time.perf_counter(), self.due, self.held
+            now, cpu = time.perf_counter(), self.cpu()
+            due, held = self.due, self.held
             place = now > due + BEAT and _place(
                 sys._current_frames().get(self.ident), self.root.gr_frame)
             if place:
                 *function, number = place
-                charge = now - max(last, due) - (starved - before)
+                charge = min(now - max(last, due) - (starved - last_starved),
+                             max(cpu - last_cpu, UNSEEN))
                 held[tuple(function)][number] += max(charge, 0)
-            last, before = now, starved
+            last, last_starved, last_cpu = now, starved, cpu
             over = self.over.wait(BEAT)
 
     def starved(self):
@@ -164,6 +174,17 @@ class _Meter:
                 return int(stat.read().split()[1]) / 1e9
         except (OSError, ValueError, IndexError):
             return 0.0
+
+
+def _cpu_clock(ident):
+    """A clock of the seconds that a thread has used of the processors.
+
+    Elsewhere (macOS, Windows) one of all seconds.
+    """
+    try:
+        return partial(time.clock_gettime, time.pthread_getcpuclockid(ident))
+    except AttributeError:
+        return time.perf_counter
 
 
 def _place(*stacks):

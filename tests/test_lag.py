@@ -1,9 +1,14 @@
 """The lag meter names the lines that block the loop, and only these."""
 
 import asyncio
+import os
+import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, select, text
@@ -103,6 +108,31 @@ async def many_short():
 
 def test_many_short_turns_are_no_stall():
     assert measure(many_short).blockers == []
+
+
+async def stops():
+    await asyncio.sleep(2 * BEAT)
+    os.kill(os.getpid(), signal.SIGSTOP)
+    any(map(time.sleep, STEPS[:5]))
+
+
+@pytest.mark.skipif(not hasattr(time, "pthread_getcpuclockid"),
+                    reason="no clock tells a stop from a line that blocks")
+@pytest.mark.parametrize("before, said", [
+    ("", "nothing blocked the event loop"),
+    ("del time.pthread_getcpuclockid",  # as on macOS
+     "blocked the event loop:\n  any(map(time.sleep, STEPS[:5]))  in stops"),
+])
+def test_a_stop_of_the_process_is_no_finding(before, said):
+    code = f"import time; {before}\n" \
+           "from test_lag import measure, stops; print(measure(stops))"
+    with subprocess.Popen([sys.executable, "-c", code], text=True,
+                          cwd=Path(__file__).parent, stdout=subprocess.PIPE,
+                          ) as child:
+        os.waitpid(child.pid, os.WUNTRACED)  # until it has stopped
+        time.sleep(1)
+        child.send_signal(signal.SIGCONT)
+        assert child.communicate()[0] == said + "\n"
 
 
 def test_a_late_beat_without_a_line_of_yours_is_no_finding():
