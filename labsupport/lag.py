@@ -159,7 +159,9 @@ class _Meter:
                 *function, number = place
                 charge = min(now - max(last, due) - (starved - last_starved),
                              max(cpu - last_cpu, UNSEEN))
-                held[tuple(function)][number] += max(charge, 0)
+                # The kernel reports a wait when it is over. What was charged
+                # meanwhile comes back, as far as one look can charge it.
+                held[tuple(function)][number] += max(charge, -UNSEEN)
             last, last_starved, last_cpu = now, starved, cpu
             over = self.over.wait(BEAT)
 

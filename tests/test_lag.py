@@ -15,7 +15,7 @@ from sqlalchemy import create_engine, select, text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from labsupport.databases import postgres
-from labsupport.lag import BEAT, BLOCKED, lag_meter
+from labsupport.lag import BEAT, BLOCKED, _Meter, lag_meter
 from labsupport.schema import Artist, seed
 
 BLOCK = 2 * BLOCKED
@@ -133,6 +133,14 @@ def test_a_stop_of_the_process_is_no_finding(before, said):
         time.sleep(1)
         child.send_signal(signal.SIGCONT)
         assert child.communicate()[0] == said + "\n"
+
+
+def test_a_wait_for_the_processor_is_no_finding(monkeypatch):
+    """The kernel reports it when it is over: here all time, in leaps."""
+    leap = 4 * BEAT
+    monkeypatch.setattr(
+        _Meter, "starved", lambda _: time.perf_counter() // leap * leap)
+    assert measure(nap).blockers == []
 
 
 def test_a_late_beat_without_a_line_of_yours_is_no_finding():
