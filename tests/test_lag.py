@@ -113,26 +113,26 @@ def test_many_short_turns_are_no_stall():
 async def stops():
     await asyncio.sleep(2 * BEAT)
     os.kill(os.getpid(), signal.SIGSTOP)
-    any(map(time.sleep, STEPS[:5]))
+    any(map(time.sleep, STEPS[:8]))  # not long, but long enough for a look
 
 
 @pytest.mark.skipif(not hasattr(time, "pthread_getcpuclockid"),
                     reason="no clock tells a stop from a line that blocks")
-@pytest.mark.parametrize("before, said", [
-    ("", "nothing blocked the event loop"),
-    ("del time.pthread_getcpuclockid",  # as on macOS
-     "blocked the event loop:\n  any(map(time.sleep, STEPS[:5]))  in stops"),
+@pytest.mark.parametrize("before, found", [
+    ("", "[]"),
+    ("del time.pthread_getcpuclockid", "['stops']"),  # as on macOS
 ])
-def test_a_stop_of_the_process_is_no_finding(before, said):
+def test_a_stop_of_the_process_is_no_finding(before, found):
     code = f"import time; {before}\n" \
-           "from test_lag import measure, stops; print(measure(stops))"
+           "from test_lag import measure, stops\n" \
+           "print([one.function for one in measure(stops).blockers])"
     with subprocess.Popen([sys.executable, "-c", code], text=True,
                           cwd=Path(__file__).parent, stdout=subprocess.PIPE,
                           ) as child:
         os.waitpid(child.pid, os.WUNTRACED)  # until it has stopped
         time.sleep(1)
         child.send_signal(signal.SIGCONT)
-        assert child.communicate()[0] == said + "\n"
+        assert child.communicate()[0].strip() == found
 
 
 def test_a_wait_for_the_processor_is_no_finding(monkeypatch):
