@@ -8,9 +8,9 @@ A beat is due on the loop every ``BEAT`` seconds; the lag is how late it
 comes. While one is overdue, a thread looks at what the loop's thread runs.
 C code that keeps the interpreter to itself is seen when it lets go, and then
 the line can be one that comes after it. If the thread has not looked for a
-while, only the processor time of the loop's thread counts: the process may
-have been stopped. So C code that keeps the interpreter and only waits is not
-seen.
+while, only the processor time of the loop's thread counts, where it is known
+(on Linux): the process may have been stopped. So C code that keeps the
+interpreter and only waits is not seen there.
 """
 
 import sys
