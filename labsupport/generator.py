@@ -29,6 +29,7 @@ SLICE = 0.005
 WARM_UP = 0.2  # seconds a candidate, and at least
 WARM_UP_EACH = 8  # operations a user: psycopg prepares the sixth time
 PAUSE = 0.1  # seconds between two words about the progress
+LEAST = 7  # rounds, however slow they are: fewer than six say nothing
 SEED = 1  # of the order of the slices
 
 
@@ -109,14 +110,15 @@ def rounds(job, entrants, tell):
     """Slices of all ``entrants``, shuffled anew in each round.
 
     A row per round, in the order of ``entrants``: [CPU s, wall s] per
-    operation.
+    operation. At least ``LEAST`` rounds.
     """
     chance = random.Random(SEED)
     rows, order = [], list(range(len(entrants)))
     begin, told = time.monotonic(), -PAUSE
-    while (spent := time.monotonic() - begin) < job["seconds"] or not rows:
+    while (spent := time.monotonic() - begin) < job["seconds"] \
+            or len(rows) < LEAST:
         if spent > told + PAUSE:
-            tell(percent=int(100 * spent / job["seconds"]))
+            tell(percent=min(99, int(100 * spent / job["seconds"])))
             told = spent
         chance.shuffle(order)
         row = [None] * len(entrants)
