@@ -68,15 +68,22 @@ def kernel(tmp_path, start, name="kernel"):
             manager.shutdown_kernel(now=True)
 
 
-def interrupt(manager, client):
-    """Stop a cell that sleeps; the name of its error (str)."""
+def begin(client, code):
+    """Run a cell until it touches the path ``begun``; the message's id (str)."""
     with tempfile.TemporaryDirectory() as directory:
         # Not by printing: ipykernel loses an interrupt while it flushes.
-        sleeps = Path(directory) / "sleeps"
+        begun = Path(directory) / "begun"
         # An error would have the kernel refuse what comes right after it.
-        client.execute(f"import pathlib, time; pathlib.Path({str(sleeps)!r})"
-                       ".touch(); time.sleep(60)", stop_on_error=False)
-        wait(sleeps.exists, "the cell does not begin", 30)
+        message = client.execute(
+            f"import pathlib; begun = pathlib.Path({str(begun)!r})\n{code}",
+            stop_on_error=False)
+        wait(begun.exists, "the cell does not begin")
+    return message
+
+
+def interrupt(manager, client):
+    """Stop a cell that sleeps; the name of its error (str)."""
+    begin(client, "import time; begun.touch(); time.sleep(60)")
     manager.interrupt_kernel()
     return client.get_shell_msg(timeout=30)["content"]["ename"]
 

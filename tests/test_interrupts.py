@@ -1,19 +1,16 @@
 """The Stop button and a cell that awaits, in a real kernel."""
 
-import tempfile
 import time
-from pathlib import Path
 
 import pytest
 from conftest import ROOT
 from jupyter_client.manager import start_new_kernel
-from machine import wait
+from machine import begin
 
 REPORT = "from labsupport import report; report()"
-# The loop says that the cell waits, and not by printing: ipykernel loses an
-# interrupt while it flushes.
-WAITS = """import asyncio, pathlib
-asyncio.get_running_loop().call_soon(pathlib.Path({!r}).touch)
+# The loop says that it has begun: the cell waits then.
+WAITS = """import asyncio
+asyncio.get_running_loop().call_soon(begun.touch)
 await asyncio.sleep(60)"""
 
 
@@ -38,12 +35,7 @@ def run(client, source):
 
 def interrupt_while_waiting(manager, client, seconds):
     """The kernel's answer; None if there is none in ``seconds``."""
-    with tempfile.TemporaryDirectory() as directory:
-        waits = Path(directory) / "waits"
-        # An error would have the kernel refuse what comes right after it.
-        message = client.execute(WAITS.format(str(waits)),
-                                 stop_on_error=False)
-        wait(waits.exists, "the cell does not begin", 30)
+    message = begin(client, WAITS)
     began = time.monotonic()
     manager.interrupt_kernel()
     while (left := began + seconds - time.monotonic()) > 0:
