@@ -49,7 +49,7 @@ def main(arguments):
     elif command == "test":
         words = ["-m", "pytest", "-n", "2"]
     elif command in ("check", "author"):
-        words = ["-m", "labsupport.authoring", command]
+        words = ["-m", "labsupport.authoring.notebooks", command]
     elif command == "bench":
         words = [os.path.join("tests", "benchmarks")]
     else:

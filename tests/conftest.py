@@ -96,7 +96,7 @@ def reachable():
 @pytest.fixture(scope="session")
 def lessons():
     """File name → notebook, of all lessons."""
-    from labsupport import authoring
+    from labsupport.authoring import notebooks as authoring
 
     return {path.name: authoring.read(path) for path in authoring.lessons()}
 
@@ -104,7 +104,7 @@ def lessons():
 @pytest.fixture
 def mini(tmp_path):
     """Write a notebook of code cells, run it, and return its path."""
-    from labsupport import authoring
+    from labsupport.authoring import notebooks as authoring
 
     def write(*sources, tags=(), run=True):
         notebook = nbformat.v4.new_notebook(metadata=authoring.METADATA)

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 import aiomysql
 from sqlalchemy import URL
 
-from ..progress import progress
-from ..servers import ServerError, mariadb as server
+from ..notebook.progress import progress
+from ..servers import ServerError
+from ..servers import mariadb as server
 from ..servers.keeper import Kept
 from .shared import janitor, refusal, shared_url
 

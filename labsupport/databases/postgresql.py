@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 import asyncpg
 from sqlalchemy import URL
 
-from ..progress import progress
-from ..servers import ServerError, postgres as server
+from ..notebook.progress import progress
+from ..servers import ServerError
+from ..servers import postgres as server
 from ..servers.keeper import Kept
 from .shared import janitor, refusal, shared_url
 

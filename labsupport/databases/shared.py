@@ -33,7 +33,8 @@ async def janitor(kind, name):
         "lab-janitor-",
         env={**os.environ,
              "PYTHONPATH": os.pathsep.join(filter(None, paths))},
-        at_end=[sys.executable, "-m", "labsupport.databases", kind, name])
+        at_end=[sys.executable, "-m", "labsupport.databases.janitor", kind,
+                name])
 
 
 def shared_url(variable, example, backends, options=()):

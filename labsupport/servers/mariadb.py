@@ -7,7 +7,7 @@ import tempfile
 
 from sqlalchemy import URL
 
-from . import own
+from . import starting
 from .discover import mariadb_programs
 
 ADMIN = "lab_admin"
@@ -43,18 +43,18 @@ def start():
     server, install = mariadb_programs()
     # A full disk is no error for MariaDB: it waits until there is room.
     if shutil.disk_usage(tempfile.gettempdir()).free < MEGABYTES * 2**20:
-        raise own.disk_full("MariaDB", MEGABYTES)
-    return own.on_a_free_port(
+        raise starting.disk_full("MariaDB", MEGABYTES)
+    return starting.on_a_free_port(
         "MariaDB", lambda port: _start(server, install, port))
 
 
-_once = own.Once(start)
+_once = starting.Once(start)
 running, stop = _once.running, _once.stop
 
 
 def _start(server, install, port):
     password = secrets.token_urlsafe(18)
-    kept = own.ready("MariaDB", {
+    kept = starting.ready("MariaDB", {
         "name": "lab-mariadb-",
         # MariaDB runs this before it answers anyone: the accounts that it is
         # installed with have no password, and none of them is ever served.
@@ -70,7 +70,7 @@ def _start(server, install, port):
         "env": {name: value for name, value in os.environ.items()
                 if not name.startswith(("MYSQL", "MARIADB"))},
     }, _is_ready, _explained)
-    return own.Server(kept, URL.create(
+    return starting.Server(kept, URL.create(
         "mysql+aiomysql", ADMIN, password, "127.0.0.1", port))
 
 
@@ -89,7 +89,7 @@ def _is_ready(directory):
 
 
 def _explained(log):
-    return own.explained(
+    return starting.explained(
         "MariaDB", log, megabytes=MEGABYTES, loud=("[ERROR]", "Fatal error"),
         instead="set LAB_MARIADB_BINDIR to another installation, or "
                 "LAB_MYSQL_URL to a running server")

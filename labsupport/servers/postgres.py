@@ -5,7 +5,7 @@ import secrets
 
 from sqlalchemy import URL
 
-from . import own
+from . import starting
 from .discover import postgres_bindir
 
 SETTINGS = {
@@ -29,10 +29,11 @@ SETTINGS = {
 def start():
     """Start a Server of your own; stop it with ``kept.stop()``."""
     bindir = postgres_bindir()
-    return own.on_a_free_port("PostgreSQL", lambda port: _start(bindir, port))
+    return starting.on_a_free_port(
+        "PostgreSQL", lambda port: _start(bindir, port))
 
 
-_once = own.Once(start)
+_once = starting.Once(start)
 running, stop = _once.running, _once.stop
 
 
@@ -42,7 +43,7 @@ def _start(bindir, port):
                      in {**SETTINGS, "port": port}.items())
     environment = {name: value for name, value in os.environ.items()
                    if not name.startswith("PG")}  # PGDATA, PGPORT … mislead
-    kept = own.ready("PostgreSQL", {
+    kept = starting.ready("PostgreSQL", {
         "name": "lab-postgres-",
         "before": {"password": password},
         "prepare": [[str(bindir / "initdb"), "--pgdata", "{dir}/data",
@@ -54,7 +55,7 @@ def _start(bindir, port):
         "stop": "SIGINT",  # "fast": open sessions are ended
         "env": {**environment, "LC_ALL": "C"},
     }, _is_ready, _explained)
-    return own.Server(kept, URL.create(
+    return starting.Server(kept, URL.create(
         "postgresql+asyncpg", "postgres", password, "127.0.0.1", port,
         # Said here, or PGSSLMODE of the reader's shell would be obeyed.
         "postgres", query={"sslmode": "disable"}))
@@ -70,7 +71,7 @@ def _is_ready(directory):
 
 
 def _explained(log):
-    return own.explained(
+    return starting.explained(
         "PostgreSQL", log, megabytes=60, loud=("FATAL", "error:"),
         instead="set LAB_PG_BINDIR to another installation, or "
                 "LAB_POSTGRES_URL to a running server")

@@ -22,9 +22,9 @@ from statistics import median
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from labsupport.comparison import Comparison
 from labsupport.databases import postgres
-from labsupport.load import Candidate, in_process
+from labsupport.measuring.comparison import Comparison
+from labsupport.measuring.load import Candidate, in_process
 
 BLOCKS, SECONDS, USERS, GAP = 60, 8, 5, 0.10
 RESAMPLED, RUN = 400, 25  # blocks; neighbouring rounds that stay together

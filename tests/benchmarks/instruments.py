@@ -17,9 +17,9 @@ from sqlalchemy import event, select
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from labsupport.databases import postgres
-from labsupport.gauge import pool_gauge
+from labsupport.instruments.pool_gauge import pool_gauge
 from labsupport.schema import Artist, seed
-from labsupport.trace import observe
+from labsupport.trace.observe import observe
 
 ROUNDS, TASKS, STATEMENTS = 50, 50, 10
 EVENTS = ("checkout", "checkin", "close", "detach", "invalidate", "begin",

@@ -15,9 +15,9 @@ from statistics import median
 
 import asyncpg
 
-from labsupport.comparison import interval
 from labsupport.databases import postgres
-from labsupport.generator import SLICE, closed_loop
+from labsupport.measuring.comparison import interval
+from labsupport.measuring.load_process import SLICE, closed_loop
 
 ROUNDS, TURN = 60, 0.1
 

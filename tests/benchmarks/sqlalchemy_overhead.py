@@ -17,8 +17,8 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 from labsupport import databases
-from labsupport.comparison import compare
 from labsupport.databases import postgres, sqlite
+from labsupport.measuring.comparison import compare
 from labsupport.schema import Artist, seed
 
 SECONDS = 12

@@ -1,0 +1,1 @@
+"""For maintainers: notebooks in their stored form, rules of a lesson."""

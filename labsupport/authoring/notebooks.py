@@ -1,0 +1,235 @@
+"""Bring the notebooks into their stored form; for maintainers.
+
+    python3 -m labsupport author [NOTEBOOK …]    run and rewrite
+    python3 -m labsupport check  [NOTEBOOK …]    exit 1 if that would change
+
+The stored form holds nothing that differs from run to run: no ids of
+widgets, no times, no paths. What can be derived is derived: the navigation,
+the stubs (from the solutions), the ids of cells, the map of the course.
+"""
+
+import json
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import nbformat
+
+from ..teaching.exercises import stub_of
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = ROOT / "notebooks"
+MAP = NOTEBOOKS / "README.md"
+WIDGET = "application/vnd.jupyter.widget-view+json"
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python",
+                   "name": "python3"},
+    "language_info": {"name": "python"},
+}
+# As in tests/sanitize.cfg: a picture shows real times.
+PICTURE = re.compile(r'src="data:image/svg\+xml,[^"]*"')
+FENCE = re.compile(r"```python\n(.*?)\n```", re.DOTALL)
+
+
+def lessons():
+    """Paths of the notebooks, in the order of the course."""
+    return sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+
+
+def role(cell):
+    """What a cell is for: its first tag (str)."""
+    tags = cell.metadata.get("tags", [])
+    return tags[0] if tags else ""
+
+
+def exercise_of(cell):
+    """The exercise id in a cell's tags, such as ``"E08.1"``, or None."""
+    return next((tag for tag in cell.metadata.get("tags", [])
+                 if re.fullmatch(r"E\d\d\.\d", tag)), None)
+
+
+def solutions(notebook):
+    """Exercise id → the solution (str) that the notebook shows."""
+    return {exercise_of(cell): FENCE.search(cell.source)[1]
+            for cell in notebook.cells if role(cell) == "solution"}
+
+
+def heading(notebook):
+    """The text (str) of the only H1."""
+    return re.search(r"^# (.+)$", notebook.cells[0].source, re.MULTILINE)[1]
+
+
+def read(path):
+    """The notebook at ``path`` (nbformat 4)."""
+    return nbformat.read(path, as_version=4)
+
+
+def execute(path, notebook, **options):
+    """Run ``notebook`` as if it stood at ``path``, in a kernel of its own.
+
+    ``options`` go to nbclient. Raises nbclient's CellExecutionError at the
+    first cell that fails.
+    """
+    from nbclient import NotebookClient  # with the extra "test" only
+
+    client = NotebookClient(
+        notebook, timeout=120, kernel_name="python3", record_timing=False,
+        coalesce_streams=True, store_widget_state=False,
+        resources={"metadata": {"path": str(path.parent)}}, **options)
+    client.execute()
+    return notebook
+
+
+def normalise(path, notebook):
+    """Bring ``notebook`` into the stored form; doing it twice is no change."""
+    notebook.metadata = nbformat.from_dict(METADATA)
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    _link(path, notebook)
+    _write_stubs(notebook)
+    _name_cells(notebook)
+    for count, cell in enumerate(
+            (cell for cell in notebook.cells if cell.cell_type == "code"), 1):
+        cell.metadata.pop("execution", None)
+        if cell.execution_count is not None:
+            cell.execution_count = count
+        for output in cell.outputs:
+            _clean(output, count)
+        cell.outputs = [output for output in cell.outputs
+                        if output.get("data", True)]
+    return notebook
+
+
+def text(notebook):
+    """The file's content (str) for a notebook."""
+    return nbformat.writes(notebook).rstrip("\n") + "\n"
+
+
+def _clean(output, count):
+    """Take out of one output what another run would give differently."""
+    if "data" in output:
+        output.data.pop(WIDGET, None)
+    if output.output_type == "execute_result":
+        output.execution_count = count
+    if output.output_type == "error":
+        output.traceback = [re.sub(r"\x1b\[[0-9;]*m", "", line)
+                            for line in output.traceback]
+
+
+def _name_cells(notebook):
+    """Readable ids: ``E08-1-stub``, ``run-3``."""
+    seen = {}
+    for cell in notebook.cells:
+        stem = role(cell) or cell.cell_type
+        if exercise_id := exercise_of(cell):
+            cell.id = f"{exercise_id.replace('.', '-')}-{stem}"
+        else:
+            seen[stem] = seen.get(stem, 0) + 1
+            cell.id = f"{stem}-{seen[stem]}"
+
+
+def _write_stubs(notebook):
+    shown = solutions(notebook)
+    for cell in notebook.cells:
+        if role(cell) == "stub" and exercise_of(cell) in shown:
+            cell.source = stub_of(shown[exercise_of(cell)])
+
+
+def _link(path, notebook):
+    """Write navigation and badge below the H1 and its promise."""
+    paths = lessons()
+    here = [one.name for one in paths].index(path.name)
+    steps = []
+    if here:
+        steps.append(f"[← {paths[here - 1].stem}]({paths[here - 1].name})")
+    steps.append("[contents](README.md)")
+    if here + 1 < len(paths):
+        steps.append(f"[{paths[here + 1].stem} →]({paths[here + 1].name})")
+    badge = (f"[![Run this lesson on Binder](images/binder.svg)]"
+             f"({binder_url(f'notebooks/{path.name}')})")
+    title, promise = notebook.cells[0].source.split("\n\n")[:2]
+    notebook.cells[0].source = "\n\n".join(
+        [title, promise, " · ".join(steps), badge])
+
+
+def binder_url(file):
+    """The Binder address (str) that opens ``file`` of this repository."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    owner_and_name = project["urls"]["Repository"].split("/", 3)[3]
+    return (f"https://mybinder.org/v2/gh/{owner_and_name}/HEAD"
+            f"?urlpath=lab/tree/{file}")
+
+
+def course_map(old):
+    """The map of the course (str): ``old`` with its table written anew.
+
+    Raises ValueError if the marks around the table are gone.
+    """
+    rows = ["", "| lesson | minutes reading + exercises | servers |",
+            "|---|---|---|"]
+    for path in lessons():
+        notebook = read(path)
+        facts = dict(re.findall(r"^\*\*(Time|Runs on)\*\* (.+)$",
+                                notebook.cells[1].source, re.MULTILINE))
+        minutes = " + ".join(re.findall(r"\d+", facts["Time"]))
+        rows.append(f"| [{heading(notebook)}]({path.name}) | {minutes} "
+                    f"| {facts['Runs on'].rstrip('.')} |")
+    before, mark, rest = old.partition("<!-- lessons -->\n")
+    _, end, after = rest.partition("<!-- end -->")
+    if not (mark and end):
+        raise ValueError("the marks <!-- lessons --> and <!-- end --> are gone")
+    return before + mark + "\n".join(rows) + "\n\n" + end + after
+
+
+def stale(path):
+    """Whether the file at ``path`` is not in its stored form (bool)."""
+    content = path.read_text(encoding="utf-8")
+    if path == MAP:
+        return course_map(content) != content
+    return text(normalise(path, read(path))) != content
+
+
+def author(path):
+    """Run the notebook at ``path`` and store it; True if the file changed."""
+    old = path.read_text(encoding="utf-8")
+    notebook = normalise(path, read(path))
+    known = {}
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            known[cell.id] = cell.outputs
+            cell.outputs, cell.execution_count = [], None
+    normalise(path, execute(path, notebook))
+    for cell in notebook.cells:
+        if cell.cell_type == "code" \
+                and _compared(cell.outputs) == _compared(known[cell.id]):
+            cell.outputs = known[cell.id]
+    new = text(notebook)
+    path.write_text(new, encoding="utf-8")
+    return new != old
+
+
+def _compared(outputs):
+    """What a comparison looks at: all but the times in a picture."""
+    return PICTURE.sub("", json.dumps(outputs, sort_keys=True).replace(
+        r'\"', '"'))
+
+
+def main(command, names):
+    """Run ``check`` or ``author``; returns the exit code."""
+    paths = [Path(name).resolve() for name in names] or lessons()
+    if command == "check":
+        bad = [path for path in [*paths, MAP] if stale(path)]
+        for path in bad:
+            print(f"{path.name} is not in its stored form: run "
+                  "'python3 -m labsupport author' and look at the difference.")
+        return 1 if bad else 0
+    for path in paths:
+        print(f"{path.name} …", flush=True)
+        print("  changed" if author(path) else "  the same")
+    content = MAP.read_text(encoding="utf-8")
+    MAP.write_text(course_map(content), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], sys.argv[2:]))

@@ -1,0 +1,220 @@
+"""The rules that a lesson keeps. Each yields what is wrong, as sentences."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+from .notebooks import exercise_of, read, role
+
+BODY = ("section", "predict", "run", "explain", "claim", "instrument",
+        "failure", "fix", "setup")
+EXERCISE = ("exercise", "stub", "check", "hint", "solution")
+ENDING = ("mistakes", "recap", "teardown", "sources")
+SPEAKING = ("warmup", "predict", "claim", "check", "teardown")
+BANNED = re.compile(
+    r"\b(simply|just|obviously|easy|easily|trivial|trivially)\b", re.I)
+LINES, COLUMNS, NAMES = 20, 79, 7
+
+
+def template_order(path, notebook):
+    """title, objectives, warm-up …, in the order of the template."""
+    roles = " ".join(role(cell) or "untagged" for cell in notebook.cells)
+    one_exercise = " ".join(EXERCISE)
+    pattern = (rf"title objectives( warmup){{2}}( (setup|explain))+ story"
+               rf"( ({'|'.join(BODY)}|{one_exercise}))+ "
+               + " ".join(ENDING))
+    if not re.fullmatch(pattern, roles):
+        yield f"the cells are not in the template's order: {roles}"
+
+
+def exercises(path, notebook):
+    """Two to four, with ids of this lesson, each cell with its own."""
+    ids = [exercise_of(cell) for cell in notebook.cells
+           if role(cell) in EXERCISE]
+    number = path.name[:2]
+    wanted = [f"E{number}.{n}" for n in range(1, len(ids) // 5 + 1)
+              for _ in EXERCISE]
+    if ids != wanted or not 10 <= len(ids) <= 20:
+        yield f"the exercises are {ids}"
+    for name in dict.fromkeys(filter(None, ids)):
+        if name not in notebook.cells[1].source:
+            yield f"no objective names {name}"
+
+
+def headings(path, notebook):
+    """One H1, and no level left out."""
+    levels = [len(marks) for cell in notebook.cells
+              if cell.cell_type == "markdown"
+              for marks in re.findall(r"^(#+) ", _prose(cell), re.MULTILINE)]
+    if levels.count(1) != 1 or levels[0] != 1:
+        yield f"there are {levels.count(1)} headings of level 1"
+    for before, after in zip(levels, levels[1:]):
+        if after > before + 1:
+            yield f"a heading of level {after} follows one of level {before}"
+
+
+def alt_text(path, notebook):
+    """Every picture, in prose and in outputs, says what it shows."""
+    for cell in notebook.cells:
+        for alt in re.findall(r"!\[(.*?)\]\(", cell.source):
+            if len(alt) < 5:
+                yield f"{cell.id}: a picture without alt text"
+        for attributes in _images(cell):
+            if len(attributes.get("alt") or "") < 5:
+                yield f"{cell.id}: an <img> without alt text"
+
+
+def code_size(path, notebook):
+    """At most 20 lines of 79 columns; half of the cells shorter than 10."""
+    sizes = []
+    for cell in notebook.cells:
+        if cell.cell_type != "code":
+            continue
+        lines = cell.source.splitlines()
+        sizes.append(len(lines))
+        if len(lines) > LINES:
+            yield f"{cell.id} has {len(lines)} lines"
+        if max(map(len, lines), default=0) > COLUMNS:
+            yield f"{cell.id} has a line of more than {COLUMNS} columns"
+    if sizes and sorted(sizes)[len(sizes) // 2] > 9:
+        yield "half of the code cells have 10 lines or more"
+
+
+def ids(path, notebook):
+    """Ids of cells that are readable and there once."""
+    seen = [cell.id for cell in notebook.cells]
+    for one in seen:
+        if seen.count(one) > 1 or not re.fullmatch(r"[A-Za-z0-9-]{3,30}", one):
+            yield f"the id {one!r} is not good, or there twice"
+
+
+def new_names(path, notebook):
+    """Objectives list at most seven new names, and the code uses each."""
+    found = re.search(r"^\*\*New names\*\* (.+)$", notebook.cells[1].source,
+                      re.MULTILINE)
+    names = re.findall(r"`([^`]+)`", found[1]) if found else []
+    if not 1 <= len(names) <= NAMES:
+        yield f"{len(names)} new names"
+    code = "\n".join(cell.source for cell in notebook.cells
+                     if cell.cell_type == "code")
+    for name in names:
+        if name not in code:
+            yield f"{name} is announced and never used"
+
+
+def words(path, notebook):
+    """None of the words that make a beginner feel slow."""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            for word in BANNED.findall(_prose(cell)):
+                yield f"{cell.id}: {word!r}"
+
+
+def links(path, notebook):
+    """A link inside the course leads somewhere, heading included."""
+    for cell in notebook.cells:
+        if cell.cell_type != "markdown":
+            continue
+        for target in re.findall(r"\]\(([^)\s]+)\)", _prose(cell)):
+            if target.startswith("https://"):
+                continue
+            file, _, anchor = target.partition("#")
+            aim = path.parent / file if file else path
+            if not aim.exists():
+                yield f"{cell.id}: {target} does not exist"
+            elif anchor and anchor not in _anchors(
+                    notebook if aim == path else read(aim)):
+                yield f"{cell.id}: there is no heading #{anchor}"
+
+
+def nothing_fetched(path, notebook):
+    """No picture, script or style comes from another host."""
+    for cell in notebook.cells:
+        for source in re.findall(r"!\[[^\]]*\]\(([^)\s]+)\)", cell.source):
+            if "//" in source:
+                yield f"{cell.id}: a picture from {source}"
+        html = [cell.source] if cell.cell_type == "markdown" else _html(cell)
+        for text in html:
+            if re.search(r"<(script|link|iframe)\b", text, re.I) \
+                    or re.search(r"""(src|href)=["']?(https?:)?//""", text) \
+                    or re.search(r"url\((?!%23)|@import", text):
+                yield f"{cell.id}: something is fetched"
+
+
+def executed(path, notebook):
+    """Every code cell has run, in order, and says what it has to say."""
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    counts = [cell.execution_count for cell in code]
+    if counts != list(range(1, len(code) + 1)):
+        yield f"the execution counts are {counts}"
+    for cell in code:
+        if role(cell) in SPEAKING and not cell.outputs:
+            yield f"{cell.id} has no output"
+        for output in cell.outputs:
+            if output.output_type == "error":
+                yield f"{cell.id} ends in an error"
+            if output.get("name") == "stderr":
+                yield f"{cell.id} writes to stderr"
+
+
+def failures_are_proved(path, notebook):
+    """A cell that fails asserts that it does; tags alone prove nothing."""
+    for cell in notebook.cells:
+        if "raises-exception" in cell.metadata.get("tags", []):
+            yield f"{cell.id} relies on the tag raises-exception"
+        if role(cell) == "failure" and not re.search(
+                r"expect_failure\(|^assert ", cell.source, re.MULTILINE):
+            yield f"{cell.id} asserts no failure"
+
+
+def cures(path, notebook):
+    """Every pain that is provoked is cured in the same lesson."""
+    tags = {tag for cell in notebook.cells
+            for tag in cell.metadata.get("tags", [])}
+    for tag in sorted(tags):
+        if tag.startswith("pain-") and tag.replace("pain", "cure") not in tags:
+            yield f"{tag} has no cure"
+
+
+RULES = (template_order, exercises, headings, alt_text, code_size, ids,
+         new_names, words, links, nothing_fetched, executed,
+         failures_are_proved, cures)
+
+
+def faults(path: Path, notebook):
+    """All that is wrong with a lesson (list of str)."""
+    return [f"{rule.__name__}: {fault}" for rule in RULES
+            for fault in rule(path, notebook)]
+
+
+def _prose(cell):
+    """The source without fenced code."""
+    return re.sub(r"```.*?```", "", cell.source, flags=re.DOTALL)
+
+
+def _html(cell):
+    return [output.data["text/html"] for output in cell.get("outputs", [])
+            if "text/html" in output.get("data", {})]
+
+
+def _images(cell):
+    found = []
+
+    class Images(HTMLParser):
+        def handle_starttag(self, tag, attributes):
+            if tag == "img":
+                found.append(dict(attributes))
+
+    texts = _html(cell)
+    if cell.cell_type == "markdown":
+        texts.append(_prose(cell))
+    for text in texts:
+        Images().feed(text)
+    return found
+
+
+def _anchors(notebook):
+    """Anchors as JupyterLab makes them: spaces become hyphens."""
+    return {text.strip().replace(" ", "-") for cell in notebook.cells
+            if cell.cell_type == "markdown"
+            for text in re.findall(r"^#+ (.+)$", _prose(cell), re.MULTILINE)}

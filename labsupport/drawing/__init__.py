@@ -1,0 +1,1 @@
+"""Pictures: the shapes, their colours, and how a picture is shown."""

@@ -1,0 +1,163 @@
+"""A live gauge: what the pool believes, and what the server sees."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from html import escape
+
+from ipywidgets import HTML
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from ..drawing.figure import widget_bundle
+from ..drawing.looks import BLUE, GREY, SQUARES
+from ..trace.hooks import hooks_of
+from ..trace.pool_usage import limits
+
+POOL_SECONDS, SERVER_SECONDS = 0.1, 0.5  # between two readings
+OWN = "lab gauge"  # application_name of the connections that ask
+ACTIVITY = text(
+    "SELECT state, count(*) FROM pg_stat_activity "
+    "WHERE datname = current_database() AND state IS NOT NULL "
+    f"AND application_name <> '{OWN}' GROUP BY state ORDER BY state")
+
+
+class PoolGauge(HTML):
+    """A picture of a pool that moves while other cells run.
+
+    On PostgreSQL a connection of its own asks the server as well. It moves
+    as long as the event loop does; ``await gauge.stop()`` ends it.
+    """
+
+    def __init__(self, engine):
+        super().__init__()
+        self._engine = engine
+        self._hooks = hooks_of(engine)
+        self._requests = {}
+        self.asked = 0  # how often the server has answered
+        self._seen = {}
+        self._hooks.count(self._count, engine.pool)
+        self._draw()
+        self._tasks = [asyncio.create_task(self._follow_pool()),
+                       asyncio.create_task(self._follow_server())]
+
+    def _count(self, kind, task):
+        if kind in ("request", "connecting"):
+            self._requests[task] = kind
+        else:
+            self._requests.pop(task, None)
+
+    def pool(self):
+        """State → number (dict): what the pool believes at this moment."""
+        now, phases = limits(self._engine.pool), [*self._requests.values()]
+        connecting = phases.count("connecting")
+        return {"checked out": max(now.out - connecting, 0),
+                "connecting": connecting, "idle": now.idle,
+                "waiting": phases.count("request")}
+
+    async def server(self):
+        """State → number (dict): what the server sees at this moment.
+
+        Other than PostgreSQL cannot be asked: the dict is empty.
+        """
+        async with self._asking() as ask:
+            return await ask()
+
+    async def stop(self):
+        """Stand still, and close the gauge's own connection."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._hooks.remove(self._count)
+        self._draw()
+
+    async def _follow_pool(self):
+        while True:
+            self._draw()
+            await asyncio.sleep(POOL_SECONDS)
+
+    async def _follow_server(self):
+        while True:
+            try:
+                async with self._asking() as ask:
+                    while True:
+                        self._seen = await ask()
+                        self.asked += 1
+                        await asyncio.sleep(SERVER_SECONDS)
+            except (SQLAlchemyError, OSError):  # it cannot be asked now
+                self._seen = {}
+                await asyncio.sleep(SERVER_SECONDS)
+
+    @asynccontextmanager
+    async def _asking(self):
+        """An async function that asks the server, on a connection of ours."""
+        async def ask():
+            if connection is None:
+                return {}
+            return dict((await connection.execute(ACTIVITY)).all())
+
+        connection = None
+        if self._engine.dialect.name != "postgresql":
+            yield ask
+            return
+        name = {"application_name": OWN}
+        asyncpg = self._engine.dialect.driver == "asyncpg"
+        engine = create_async_engine(
+            self._engine.url, poolclass=NullPool, isolation_level="AUTOCOMMIT",
+            connect_args={"server_settings": name} if asyncpg else name)
+        async with engine.connect() as connection:
+            yield ask
+
+    def _draw(self):
+        believes, now = self.pool(), limits(self._engine.pool)
+        live = sum(believes.values()) - believes["waiting"]
+        overflow = max(live - (now.size or live), 0)
+        rows = [_row("the pool", believes,
+                     f"{_words(believes)} · {live} live, overflow {overflow}")]
+        if self._seen:
+            rows.append(_row("the server", self._seen, _words(self._seen)))
+        drawn = "".join(rows)
+        if drawn != self.value:
+            self.value = drawn
+
+    def __repr__(self):
+        now = limits(self._engine.pool)
+        if now.size is None:
+            return f"gauge of a {type(self._engine.pool).__name__}"
+        most = ("no limit" if now.most is None
+                else f"at most {now.most} connections in all")
+        return f"gauge of a pool of {now.size}, {most}"
+
+    def _repr_mimebundle_(self, **_):
+        return widget_bundle(self, repr(self))
+
+
+def pool_gauge(engine):
+    """The live PoolGauge of an AsyncEngine, ready to show."""
+    return PoolGauge(engine)
+
+
+def _words(states):
+    return ", ".join(f"{number} {state}" for state, number in states.items())
+
+
+def _row(who, states, words):
+    squares = "".join(
+        _square(*SQUARES.get(state, (GREY, "?")), state == "waiting") * number
+        for state, number in states.items())
+    label = escape(f"{who}: {words}")
+    return (f'<div role="img" aria-label="{label}" '
+            'style="font:13px system-ui,sans-serif;line-height:22px">'
+            f'<b style="display:inline-block;width:6em">{who}</b>'
+            f'{squares} <div style="margin-left:6em">{escape(words)}</div>'
+            "</div>")
+
+
+def _square(colour, letter, round_):
+    radius = "9px" if round_ else "3px"
+    ink = "#fff" if colour == BLUE else "#000"
+    return (f'<span style="display:inline-block;width:18px;height:18px;'
+            f"margin:1px;border-radius:{radius};background:{colour};"
+            f"color:{ink};font:11px/18px system-ui,sans-serif;"
+            f'text-align:center">{letter}</span>')

@@ -1,0 +1,1 @@
+"""Load, and what it costs: always in a process of its own."""

@@ -1,0 +1,223 @@
+"""Load from a process of its own, so that the kernel does not disturb it.
+
+A candidate is an async generator, written in the notebook: it takes the URL,
+prepares, yields the operation, and tidies up.
+
+    async def core(url):
+        engine = create_async_engine(url)
+
+        async def operation():
+            async with engine.connect() as connection:
+                await connection.execute(text("SELECT 1"))
+
+        yield operation
+        await engine.dispose()
+
+Its source is sent to ``python -m labsupport.measuring.load_process``, with
+the imports that it uses. In a *closed loop* users repeat the operation
+without a pause (``compare`` in comparison.py); in an *open loop* operations
+are due by a schedule, whether or not the ones before have ended:
+
+    run = await open_loop(core, db.asyncpg, rate=50, seconds=6)
+    run.intended.p99, run.actual.p99
+
+One process a call. It gets its job through the pipe, where no other user can
+read the password, and it ends when the pipe closes: with the call, with an
+interrupt, with a kernel that is killed.
+"""
+
+import asyncio
+import inspect
+import json
+import math
+import os
+import random
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from contextlib import suppress
+from typing import NamedTuple
+
+from sqlalchemy import make_url
+
+from ..drawing.figure import Figure
+from ..drawing.looks import BLUE, GREEN
+from ..drawing.svg import line, picture, text
+from ..notebook.progress import progress
+from ..notebook.sources import program
+
+TICK = 0.2  # seconds; Jupyter's interrupt is noticed when the loop wakes
+
+
+class LoadError(RuntimeError):
+    """A candidate failed in the load process; the message is its own."""
+
+
+class Candidate(NamedTuple):
+    """What runs in the load process: a tuple of this order will do."""
+
+    function: object  # async generator function: url → operation
+    url: object  # URL or str
+    event_loop: str = "asyncio"  # or another module, such as uvloop
+
+    def job(self, name):
+        """The candidate as JSON can carry it. Raises TypeError."""
+        if not inspect.isasyncgenfunction(self.function):
+            raise TypeError(f"{name}: a candidate is an async generator, "
+                            "which yields its operation.")
+        return {"name": name, "source": program(self.function),
+                "function": self.function.__name__,
+                "url": make_url(self.url).render_as_string(False),
+                "event_loop": self.event_loop}
+
+
+class Latency(list):
+    """Seconds from a start to the end of each operation, sorted.
+
+    All are kept: an append costs 0.06 µs and the quantiles are exact, while
+    a record of hdrhistogram costs 2 µs, paid by what is measured. A run of
+    minutes at thousands a second would be the case for it.
+    """
+
+    def quantile(self, part):
+        """The latency (s) that ``part`` (0 to 1) of them do not exceed."""
+        return self[max(math.ceil(part * len(self)) - 1, 0)]
+
+    p50 = property(lambda self: self.quantile(.50))
+    p95 = property(lambda self: self.quantile(.95))
+    p99 = property(lambda self: self.quantile(.99))
+
+
+class OpenLoop:
+    """What an open loop saw: ``intended`` and ``actual`` (Latency).
+
+    ``intended`` counts from when an operation was due, as its user does;
+    ``actual`` from when it began, which leaves out the wait for that
+    (coordinated omission). ``failures`` counts exceptions by type name;
+    ``times`` has (due, began, ended) in seconds from the beginning.
+    """
+
+    def __init__(self, rows):
+        self.times = [(due, began, ended) for due, began, ended, _ in rows]
+        self.failures = Counter(name for *_, name in rows if name)
+        self.intended = Latency(sorted(
+            ended - due for due, _, ended in self.times))
+        self.actual = Latency(sorted(
+            ended - began for _, began, ended in self.times))
+
+    def __repr__(self):
+        failed = sum(self.failures.values())
+        return (f"{len(self.times)} operations came due, {failed} failed\n"
+                "latency: from the intended start, and from the actual one")
+
+    def _repr_html_(self):
+        return Figure(_quantiles(self.intended, self.actual),
+                      "Latency by percentile: " + repr(self), repr(self)
+                      )._repr_html_()
+
+
+def _quantiles(intended, actual):
+    """Latency over percentile (SVG); each step right is a tenfold rarity."""
+    width, height, left, bottom = 560, 240, 70, 200
+    tail = math.log10(max(len(intended), 10))
+    top = max(intended[-1], 1e-6)
+    shapes = [text(left, 20, "latency, by the part of the operations that "
+                   "it covers", kind="small")]
+    for part in (.5, .9, .99, .999):
+        if (far := -math.log10(1 - part) / tail) <= 1:
+            x = left + far * (width - left - 30)
+            shapes += [line(x, 34, x, bottom),
+                       text(x, bottom + 18, f"{100 * part:g} %",
+                            kind="small", anchor="middle")]
+    for share in (0, .5, 1):
+        y = bottom - share * (bottom - 40)
+        shapes += [line(left, y, width - 30, y),
+                   text(left - 8, y + 4, f"{1000 * share * top:.1f} ms",
+                        kind="small", anchor="end")]
+    for number, (latency, colour, dash, words) in enumerate((
+            (intended, BLUE, "", "— from the intended start"),
+            (actual, GREEN, "6 4", "- - from the actual start"))):
+        points = []
+        for step in range(101):
+            part = 1 - 10 ** (-tail * step / 100) if step < 100 else 1
+            x = left + step / 100 * (width - left - 30)
+            y = bottom - latency.quantile(part) / top * (bottom - 40)
+            points.append(f"{x:.0f},{y:.1f}")
+        shapes += [f'<polyline points="{" ".join(points)}" fill="none" '
+                   f'stroke="{colour}" stroke-width="2" '
+                   f'stroke-dasharray="{dash}"/>',
+                   text(left + 8, 52 + 18 * number, words, kind="small")]
+    return picture(width, height, *shapes)
+
+
+async def open_loop(function, url, *, rate, seconds, users=None,
+                    poisson=True, seed=1):
+    """Offer ``rate`` operations per second for ``seconds``; an OpenLoop.
+
+    Takes a candidate and its URL. Operations are due at the times of a
+    Poisson process (``seed`` repeats it) or, without ``poisson``, at equal
+    distances. ``users`` is how many may be under way at once (None: any
+    number); with few of them an operation starts later than intended.
+    Exceptions of an operation are counted. Raises LoadError if the first
+    one, before the schedule begins, fails.
+    """
+    chance = random.Random(seed)
+    due, times = 0.0, []
+    while True:
+        due += chance.expovariate(rate) if poisson else 1 / rate
+        if due >= seconds:
+            break
+        times.append(due)
+    rows = await in_process(
+        {"loop": "open", "candidates": [Candidate(function, url).job(
+            function.__name__)], "times": times, "users": users or len(times)},
+        f"{len(times)} operations by schedule")
+    return OpenLoop(rows)
+
+
+async def in_process(job, words):
+    """Run ``job`` (dict) in a load process and return what it found.
+
+    Shows ``words`` and a percentage as progress. Raises LoadError. When the
+    cell is interrupted, the process is gone before the next one runs.
+    """
+    with progress(words) as say, tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "labsupport.measuring.load_process"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
+            env={**os.environ,
+                 "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            # Jupyter's interrupt goes to the kernel's process group.
+            start_new_session=True)
+        answer = None
+        try:
+            with suppress(BrokenPipeError):  # it died: the log says why
+                process.stdin.write(json.dumps(job).encode() + b"\n")
+                process.stdin.flush()
+            while True:
+                answer = asyncio.ensure_future(
+                    asyncio.to_thread(process.stdout.readline))
+                while not answer.done():
+                    await asyncio.wait([answer], timeout=TICK)
+                news = json.loads(answer.result() or b"{}")
+                if "percent" in news:
+                    say(f"{words}: {news['percent']} %")
+                elif "found" in news:
+                    return news["found"]
+                else:
+                    raise LoadError(news.get("failure") or _last_words(log))
+        finally:
+            process.kill()
+            process.wait()
+            if answer and not answer.done():
+                await answer  # the end of the pipe
+            process.stdout.close()
+            with suppress(BrokenPipeError):
+                process.stdin.close()
+
+
+def _last_words(log):
+    log.seek(0)
+    lines = log.read().decode(errors="replace").strip().splitlines()
+    return "The load process ended: " + (lines or ["it left no word"])[-1]

@@ -1,0 +1,212 @@
+"""The load generator: the process that ``load`` starts, and what it measures.
+
+    python -m labsupport.measuring.load_process < job
+
+takes one line of JSON and writes some.
+
+It ends when the pipe closes: with the call, with an interrupt, with a kernel
+that is killed.
+"""
+
+import asyncio
+import gc
+import importlib
+import json
+import linecache
+import os
+import random
+import re
+import sys
+import threading
+import time
+from contextlib import asynccontextmanager
+
+from sqlalchemy import make_url
+
+from ..notebook.stacks import your_line
+
+# Seconds. Below a scheduler's time slice: most slices run undisturbed. On a
+# busy machine the median of 8 s is four times as steady as with 50 ms.
+SLICE = 0.005
+WARM_UP = 0.2  # seconds a candidate, and at least
+WARM_UP_EACH = 8  # operations a user: psycopg prepares the sixth time
+PAUSE = 0.1  # seconds between two words about the progress
+LEAST = 7  # rounds, however slow they are: fewer than six say nothing
+SEED = 1  # of the order of the slices
+
+
+class Entrant:
+    """A candidate that is open: its engine, its connections, its loop."""
+
+    def __init__(self, job, runners):
+        self.name = job["name"]
+        file, source = f"candidate {self.name}", job["source"]
+        linecache.cache[file] = (len(source), None,
+                                 source.splitlines(True), file)
+        name = job["event_loop"]
+        if name not in runners:
+            # psycopg cannot use the other loop that Windows has.
+            runners[name] = asyncio.Runner(
+                loop_factory=asyncio.SelectorEventLoop if name == "asyncio"
+                else importlib.import_module(name).new_event_loop)
+        self._runner = runners[name]
+        names = {"__name__": "candidate"}
+        try:
+            exec(compile(source, file, "exec"), names)
+            self._opened = asynccontextmanager(names[job["function"]])(
+                make_url(job["url"]))
+        except Exception as error:
+            raise Failure(self.name, error) from error
+        self.operation = self.run(self._opened.__aenter__())
+
+    def run(self, coroutine):
+        """Run ``coroutine`` in this candidate's loop, to its end."""
+        try:
+            return self._runner.run(coroutine)
+        except Exception as error:
+            raise Failure(self.name, error) from error
+
+    def close(self):
+        self.run(self._opened.__aexit__(None, None, None))
+
+
+class Failure(Exception):
+    """Who failed, how, and at which line."""
+
+    def __init__(self, name, error):
+        message = re.sub(r"\s*\(Background on this error at: .*", "",
+                         str(error))
+        line = your_line(error.__traceback__)
+        super().__init__(f"{name}: {type(error).__name__}: {message}"
+                         + f"\nyour line: {line}" * bool(line))
+
+
+async def closed_loop(operation, users, seconds, least=2):
+    """CPU seconds of this process, and wall seconds, per operation.
+
+    ``users`` tasks repeat ``operation`` for ``seconds``, each at least
+    ``least`` times. A user's rate counts until the user's own last operation
+    has ended, so that a slow operation does not pay for the others' idle end
+    of the slice.
+    """
+    clock = time.perf_counter
+    begin = clock()
+    end = begin + seconds
+
+    async def user():
+        done = 0
+        while True:
+            await operation()
+            done += 1
+            if (now := clock()) >= end and done >= least:
+                return done, now - begin
+
+    cpu = time.process_time()
+    rates = await asyncio.gather(*(user() for _ in range(users)))
+    cpu = time.process_time() - cpu
+    return (cpu / sum(done for done, _ in rates),
+            1 / sum(done / spent for done, spent in rates))
+
+
+def rounds(job, entrants, tell):
+    """Slices of all ``entrants``, shuffled anew in each round.
+
+    A row per round, in the order of ``entrants``: [CPU s, wall s] per
+    operation. At least ``LEAST`` rounds.
+    """
+    chance = random.Random(SEED)
+    rows, order = [], list(range(len(entrants)))
+    begin, told = time.monotonic(), -PAUSE
+    while (spent := time.monotonic() - begin) < job["seconds"] \
+            or len(rows) < LEAST:
+        if spent > told + PAUSE:
+            tell(percent=min(99, int(100 * spent / job["seconds"])))
+            told = spent
+        chance.shuffle(order)
+        row = [None] * len(entrants)
+        for number in order:
+            entrant = entrants[number]
+            row[number] = entrant.run(
+                closed_loop(entrant.operation, job["users"], SLICE))
+        rows.append(row)
+        gc.collect()  # between the slices, as it is off within
+    return rows
+
+
+async def scheduled(operation, times, users, tell):
+    """A row per operation: [due s, started s, ended s, failure or None]."""
+    rows, clock = [], time.perf_counter
+    due_times = iter(times)  # shared: whoever is free takes the next
+    begin = clock()
+
+    async def user():
+        for due in due_times:
+            if (early := begin + due - clock()) > 0:
+                await asyncio.sleep(early)
+            started, failure = clock() - begin, None
+            try:
+                await operation()
+            except Exception as error:
+                failure = type(error).__name__
+            rows.append((due, started, clock() - begin, failure))
+
+    async def report():
+        while True:
+            tell(percent=int(100 * len(rows) / len(times)))
+            await asyncio.sleep(1)
+
+    reporter = asyncio.create_task(report())
+    await asyncio.gather(*(user() for _ in range(users)))
+    reporter.cancel()
+    return rows
+
+
+def work(job, tell):
+    """Open the candidates, warm them up, measure, close them."""
+    runners = {}
+    entrants = [Entrant(one, runners) for one in job["candidates"]]
+    for entrant in entrants:
+        entrant.run(entrant.operation() if job["loop"] == "open" else
+                    closed_loop(entrant.operation, job["users"], WARM_UP,
+                                WARM_UP_EACH))
+    # The collector is the largest disturbance; what lives now stays.
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    if job["loop"] == "open":
+        (only,) = entrants
+        found = only.run(scheduled(only.operation, job["times"],
+                                   job["users"], tell))
+    else:
+        found = rounds(job, entrants, tell)
+    for entrant in entrants:
+        entrant.close()
+    return found
+
+
+def end_with_kernel():
+    """End this process at once when the kernel closes the pipe, or dies."""
+    while os.read(0, 1024):
+        pass
+    os._exit(0)
+
+
+def main():
+    job = json.loads(sys.stdin.buffer.readline())
+    threading.Thread(target=end_with_kernel, daemon=True).start()
+    # What a candidate prints must not come between the lines of JSON.
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+
+    def tell(**news):
+        print(json.dumps(news), file=out, flush=True)
+
+    try:
+        tell(found=work(job, tell))
+    except Failure as failure:
+        tell(failure=str(failure))
+    os._exit(0)  # no word from connections that a failure left open
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What runs beside a reader's cell: failures, programs, progress."""

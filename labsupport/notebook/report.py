@@ -1,0 +1,17 @@
+"""The first cell of a lesson: what it stands on."""
+
+from ..environment import release_series, require_versions
+from .interrupts import keep_interruptible
+
+
+def report(*databases):
+    """Print what this notebook stands on, in lines that stay the same.
+
+    Takes the databases in use. Raises RuntimeError if a package is missing
+    or too old. From here on the Stop button reaches a cell that awaits.
+    """
+    require_versions()
+    keep_interruptible()
+    print(f"SQLAlchemy {release_series()}")
+    for database in databases:
+        print(database)

@@ -1,0 +1,1 @@
+"""What a lesson asks and proves: predictions, claims, exercises."""

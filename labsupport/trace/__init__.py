@@ -1,0 +1,1 @@
+"""Observe an engine: one account of its connections, seen in several ways."""

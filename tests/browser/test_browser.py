@@ -1,0 +1,252 @@
+"""The lessons in JupyterLab, in a real browser, as a learner opens them.
+
+Screenshots go to ``screenshots/``, which git ignores: look at them.
+"""
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+from urllib.parse import urlsplit
+
+import pytest
+from conftest import ROOT, need
+
+from labsupport.__main__ import QUIET as QUIET_LAB
+from labsupport.__main__ import jupyterlab
+from labsupport.authoring import notebooks as authoring
+from labsupport.servers.starting import free_port
+
+SHOTS = ROOT / "screenshots"
+CHROMIUM = next((path for path in map(shutil.which, (
+    "chromium", "chromium-browser", "google-chrome")) if path), None)
+QUIET = ["--disable-background-networking", "--disable-component-update",
+         "--disable-sync", "--no-first-run", "--disable-quic",
+         "--disable-gpu"]
+THEME = """theme => window.jupyterapp.commands.execute(
+  'apputils:change-theme', {theme})"""
+
+READY = """async () => {
+  const widget = window.jupyterapp?.shell?.currentWidget;
+  if (!widget?.context) return false;
+  await widget.context.ready;
+  await widget.context.sessionContext.ready;
+  const kernel = widget.context.sessionContext.session?.kernel;
+  return kernel?.status === 'idle' && kernel.connectionStatus === 'connected';
+}"""
+# A status of idle is not enough: JupyterLab shows it, and cells that are run
+# then may wait for ever. The kernel has to have answered once.
+ANSWERS = """async () => {
+  const kernel = window.jupyterapp.shell.currentWidget.context
+    .sessionContext.session.kernel;
+  const late = new Promise(resolve => setTimeout(resolve, 5000));
+  const reply = await Promise.race([
+    kernel.requestExecute({code: '', silent: true}).done, late]);
+  return reply?.content.status === 'ok';
+}"""
+CAN_RUN = """() =>
+  window.jupyterapp.commands.isEnabled('notebook:run-all-cells')"""
+RUN_ALL = """() => {
+  window.jupyterapp.commands.execute('notebook:run-all-cells'); }"""
+RESULT = """() => {
+  const notebook = window.jupyterapp.shell.currentWidget.content;
+  const cells = notebook.widgets.map(one => one.model)
+    .filter(model => model.type === 'code')
+    .map(model => model.sharedModel.toJSON());
+  return {ran: cells.filter(one => one.execution_count !== null).length,
+          all: cells.length,
+          errors: cells.flatMap(one => one.outputs.filter(
+              output => output.output_type === 'error')
+            .map(output => output.ename + ': ' + output.evalue
+                 + ' in\\n' + one.source))};
+}"""
+CLEAR = """() => window.jupyterapp.commands.execute(
+  'notebook:clear-all-cell-outputs')"""
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """A JupyterLab server on a copy of the notebooks: (URL, token)."""
+    home = tmp_path_factory.mktemp("lab")
+    shutil.copytree(ROOT / "notebooks", home / "notebooks")
+    # As the bootstrap leaves it: nobody asks whether to fetch news.
+    plugin = home / "settings" / "@jupyterlab" / "apputils-extension"
+    plugin.mkdir(parents=True)
+    (plugin / "notification.jupyterlab-settings").write_text(json.dumps(
+        json.loads(QUIET_LAB).popitem()[1]))
+    port, token = free_port(), secrets.token_hex(16)
+    url = f"http://127.0.0.1:{port}"
+    log = open(home / "log", "w")
+    server = subprocess.Popen(
+        [sys.executable, "-c", "import kernel_ports; from jupyterlab.labapp "
+         "import main; main()", *jupyterlab(str(home))[2:], "--no-browser",
+         f"--ServerApp.port={port}", f"--IdentityProvider.token={token}",
+         "--LabApp.expose_app_in_browser=True",
+         "--ServerApp.port_retries=0"],
+        cwd=home, stdout=log, stderr=log,
+        env={**os.environ,
+             "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
+             "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
+             "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces")})
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                urllib.request.urlopen(f"{url}/api?token={token}", timeout=5)
+                break
+            except OSError:
+                assert server.poll() is None and time.monotonic() < deadline, \
+                    (home / "log").read_text()
+                time.sleep(0.1)
+        yield url, token
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+        log.close()
+
+
+@pytest.fixture
+def page(lab):
+    """A page of chromium, and the hosts it has asked (page.hosts)."""
+    need(CHROMIUM, "no chromium: apt install chromium")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(
+            executable_path=CHROMIUM, args=QUIET,
+            chromium_sandbox=os.geteuid() != 0)
+        page = browser.new_page(viewport={"width": 1280, "height": 1000},
+                                color_scheme="light")
+        page.hosts = set()
+        for event in ("request", "websocket"):
+            page.on(event, lambda what: page.hosts.add(
+                urlsplit(what.url).hostname))
+        yield page
+        browser.close()
+
+
+def until(page, script, good, seconds=120):
+    """Evaluate ``script`` until ``good(value)``; returns the value.
+
+    Fails when the value has not changed for ``seconds``.
+    """
+    value, deadline = None, time.monotonic() + seconds
+    while True:
+        last, value = value, None
+        try:
+            value = page.evaluate(script)
+        except Exception as error:  # the page is still loading
+            if "navigation" not in str(error) \
+                    and "destroyed" not in str(error):
+                raise
+        if value is not None and good(value):
+            return value
+        if value != last:
+            deadline = time.monotonic() + seconds
+        if time.monotonic() > deadline:
+            SHOTS.mkdir(exist_ok=True)
+            page.screenshot(path=SHOTS / "failure.png")
+            pytest.fail(f"last seen: {value}")
+        page.wait_for_timeout(100)
+
+
+def open_lesson(page, lab, path):
+    url, token = lab
+    page.goto(f"{url}/doc/tree/notebooks/{path.name}?token={token}&reset")
+    until(page, READY, bool)
+    until(page, CAN_RUN, bool)
+    until(page, ANSWERS, bool)
+
+
+def test_the_door_leads_to_the_first_lesson(page, lab):
+    url, token = lab
+    page.goto(f"{url}/?token={token}")
+    until(page, READY, bool)
+    shown = page.evaluate(
+        "() => window.jupyterapp.shell.currentWidget.context.path")
+    assert shown == "notebooks/00_start_here.ipynb"
+    page.wait_for_timeout(1500)  # a pop-up would come late
+    shoot(page, "door", whole=False)
+    assert page.locator(".Toastify__toast").count() == 0
+
+
+@pytest.mark.parametrize("path", authoring.lessons(),
+                         ids=lambda path: path.stem)
+def test_run_all(page, lab, path):
+    open_lesson(page, lab, path)
+    page.evaluate(CLEAR)
+    until(page, RESULT, lambda result: not result["errors"])
+    page.evaluate(RUN_ALL)
+    result = until(page, RESULT, lambda one: one["ran"] == one["all"]
+                   or one["errors"])
+    until(page, READY, bool)
+    assert result["errors"] == []
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        page.evaluate(THEME, f"JupyterLab {scheme.title()}")
+        shoot(page, f"{path.stem}-{scheme}")
+    hosts = {host for host in page.hosts if host}
+    assert hosts <= {"127.0.0.1"}, hosts
+
+
+RUN_FIRST = """() => {
+  const notebook = window.jupyterapp.shell.currentWidget.content;
+  notebook.activeCellIndex = notebook.widgets.findIndex(
+    one => one.model.type === 'code');
+  window.jupyterapp.commands.execute('notebook:run-cell');
+}"""
+
+
+def test_a_prediction_with_the_keyboard(page, lab):
+    open_lesson(page, lab, authoring.lessons()[-1])
+    page.evaluate(CLEAR)
+    # That cell alone: JupyterLab moves the focus while it runs others.
+    page.evaluate(RUN_FIRST)
+    until(page, RESULT, lambda one: one["ran"] == 1)
+    until(page, READY, bool)
+    # The second option of the first question, without a mouse.
+    radio = page.locator("input[type=radio]").first
+    radio.wait_for(timeout=60_000)
+    radio.focus()
+    # JupyterLab keeps the arrow keys for itself.
+    for key in ("Tab", "Space", "Tab", "Tab", "Enter"):
+        page.keyboard.press(key)
+    reply = page.locator("[role=status]", has_text="The engine checks only")
+    reply.wait_for(timeout=30_000)
+    shoot(page, "prediction", whole=False)
+
+
+def test_a_cell_that_fails_is_seen(page, lab):
+    """The probe that finds no error in the lessons can find one."""
+    open_lesson(page, lab, authoring.lessons()[0])
+    page.evaluate("""() => {
+      const notebook = window.jupyterapp.shell.currentWidget.content;
+      notebook.activeCellIndex = 0;
+      notebook.model.sharedModel.insertCell(0, {
+        cell_type: 'code', source: '1 / 0', metadata: {}, outputs: []});
+      notebook.activeCellIndex = 0;
+      window.jupyterapp.commands.execute('notebook:run-cell');
+    }""")
+    result = until(page, RESULT, lambda one: one["errors"])
+    assert result["errors"][0].startswith("ZeroDivisionError")
+
+
+def test_a_request_to_elsewhere_is_seen(page, lab):
+    page.goto("about:blank")
+    page.evaluate("fetch('http://localhost:9/').catch(() => null)")
+    assert "localhost" in page.hosts
+
+
+def shoot(page, name, whole=True):
+    """Save what is on the screen; with ``whole`` the notebook, in pieces."""
+    SHOTS.mkdir(exist_ok=True)
+    scroller = page.locator(".jp-WindowedPanel-outer").first
+    height = scroller.evaluate("one => one.scrollHeight")
+    for number in range(-(-height // 900) if whole else 1):
+        if whole:
+            scroller.evaluate(f"one => one.scrollTo(0, {900 * number})")
+            page.wait_for_timeout(50)
+        page.screenshot(path=SHOTS / f"{name}-{number:02}.png")

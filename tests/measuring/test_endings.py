@@ -1,0 +1,353 @@
+"""The matrix of lesson 03 is made by running: what changes, changes it."""
+
+import asyncio
+import os
+import signal
+import sqlite3
+import time
+from contextlib import asynccontextmanager
+
+import aiosqlite
+import pytest
+from conftest import ROOT, need
+from sqlalchemy import make_url
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from labsupport.authoring import notebooks as authoring
+from labsupport.authoring.record import LESSON
+from labsupport.databases import mysql, postgres, sqlite
+from labsupport.environment import DRIVERS, release_series
+from labsupport.measuring import driver_endings as endings
+from labsupport.measuring.driver_endings import (
+    Ending,
+    Endings,
+    recorded,
+    unless_missing,
+)
+from labsupport.measuring.pgbench import pgbench
+from labsupport.notebook.programs import run_alone
+from labsupport.schema import seed
+from labsupport.servers import NotInstalled, ServerError, discover, mariadb
+from labsupport.servers import postgres as postgresql
+
+NOTEBOOK = authoring.read(LESSON)
+
+
+def of_lesson(*names):
+    """The cells of lesson 03 that define ``names``, as one namespace."""
+    here = {}
+    for cell in NOTEBOOK.cells[:8]:
+        if cell.source.startswith("%xmode"):
+            exec(cell.source.replace("%xmode Minimal", ""), here)
+    for name in ("engine_for", *names):
+        source, = [cell.source for cell in NOTEBOOK.cells
+                   if cell.cell_type == "code"
+                   and f"async def {name}(" in cell.source]
+        exec(source.partition("\n\nrow = ")[0], here)
+    return here
+
+
+def stream_on_sqlite():
+    """The cell of aiosqlite for the lesson's scenario of lost rows."""
+    async def go():
+        lite = await sqlite()
+        scenario = of_lesson("stream")
+        try:
+            async with scenario["engine_for"](lite.aiosqlite) as engine:
+                await seed(engine)
+            found = Endings(lite)
+            row = await found.run("query while streaming",
+                                  scenario["stream"], right="3 of 3 rows")
+            assert found["query while streaming"] is row
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+            return row["aiosqlite"], repr(found)
+        finally:
+            await lite.drop()
+
+    return asyncio.run(go())
+
+
+async def raises(*_, **__):
+    raise sqlite3.OperationalError("patched")
+
+
+async def hangs(*_, **__):
+    await asyncio.Event().wait()
+
+
+async def loses(*_, **__):
+    return []
+
+
+def test_the_cell_of_the_driver_as_it_is():
+    ending, matrix = stream_on_sqlite()
+    assert (ending.kind, ending.word) == ("right", "3 of 3 rows")
+    assert "✓ right" in matrix and "recorded: asyncpg" in matrix
+
+
+@pytest.mark.parametrize("patch, kind, word, mark", [
+    (raises, "raises", "OperationalError ← sqlite3.OperationalError", "✗"),
+    (hangs, "hangs", "never ends", "∞"),
+    (loses, "wrong", "0 of 3 rows", "▲"),
+])
+def test_a_patched_driver_changes_its_cell(monkeypatch, patch, kind, word,
+                                           mark):
+    monkeypatch.setattr(aiosqlite.Cursor, "fetchmany", patch)
+    if kind == "hangs":
+        monkeypatch.setattr(endings, "TURNS", 4)
+    ending, matrix = stream_on_sqlite()
+    assert (ending.kind, ending.word) == (kind, word)
+    row = matrix.splitlines()[1]
+    assert row.startswith("query while streaming") and mark in row
+    assert bool(ending.chain) == (kind == "raises")
+
+
+def test_a_warning_is_noted_and_another_kind_is_not():
+    import warnings
+
+    async def warn(url):
+        warnings.warn("half of it is lost")
+        warnings.warn("old", DeprecationWarning)
+        return "ok"
+
+    async def go():
+        lite = await sqlite()
+        row = await Endings(lite).run("a warning", warn)
+        await lite.drop()
+        return row["aiosqlite"]
+
+    assert asyncio.run(go()).warned == ("half of it is lost",)
+
+
+def test_an_interrupted_run_leaves_no_task():
+    async def go():
+        lite = await sqlite()
+        run = asyncio.create_task(Endings(lite).run("x", hangs))
+        await asyncio.sleep(0.1)
+        run.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await run
+        await lite.drop()
+        return asyncio.all_tasks() - {asyncio.current_task()}
+
+    assert asyncio.run(go()) == set()
+
+
+def test_stored_lesson_and_recording_agree():
+    """What is recorded is what the stored lesson shows, and nothing else."""
+    shown = "\n".join(
+        "".join(output.data["text/plain"]) for cell in NOTEBOOK.cells
+        for output in cell.get("outputs", []) if "data" in output
+        and "text/plain" in output.data)
+    stored = endings._recordings()
+    if release_series() not in stored:
+        need(False, f"nothing is recorded for {release_series()}")
+    assert set(stored["2.0"]["endings"]) == set(stored["2.1"]["endings"])
+    rows = stored["2.1"]["endings"]
+    assert len(rows) > 20
+    for name, row in rows.items():
+        assert set(row) == set(DRIVERS)
+        told = [name] + [
+            f"  {driver:<10} {Ending(row[driver]['kind'], row[driver]['word'])}"
+            for driver in DRIVERS]
+        assert "\n".join(told) in shown, name
+
+
+def test_both_lines_end_alike_but_where_the_lesson_says_so():
+    one, other = (endings._recordings()[number]["endings"]
+                  for number in ("2.0", "2.1"))
+    different = {(name, driver) for name, row in one.items() for driver in row
+                 if row[driver]["word"] != other[name][driver]["word"]}
+    assert different == {(name, driver)
+                         for name in ("lazy load", "server's value")
+                         for driver in ("psycopg", "aiosqlite")}
+
+
+def test_both_lines_were_recorded_with_date_and_versions():
+    for number in ("2.0", "2.1"):
+        run = endings._recordings()[number]
+        assert f"sqlalchemy {number}." in run["versions"]
+        assert "MariaDB" in run["versions"] and run["date"] > "2026"
+
+
+def test_without_a_server_the_recorded_run_is_shown():
+    async def go():
+        lite = await sqlite()
+        row = await Endings(lite, None).run("cancelled query", hangs_not)
+        await lite.drop()
+        return row
+
+    async def hangs_not(url):
+        return "ok"
+
+    row = asyncio.run(go())
+    assert str(row["aiomysql"]) == "▲ query runs on (recorded)"
+    assert str(row["aiosqlite"]) == "✓ ok"
+    assert recorded("no such row", "asyncmy").word == \
+        "no server, and nothing recorded"
+
+
+def test_a_missing_server_is_told_and_under_ci_refused(monkeypatch, capsys):
+    monkeypatch.setattr(discover, "_mariadb_candidates", lambda: [])
+    mariadb.stop()
+    monkeypatch.delenv("CI", raising=False)
+    assert asyncio.run(unless_missing(mysql())) is None
+    said = capsys.readouterr().out
+    assert "sudo apt install mariadb" in said and "2026" in said
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(NotInstalled, match="No MariaDB is installed"):
+        asyncio.run(unless_missing(mysql()))
+
+
+@pytest.mark.parametrize("url", ["nonsense", "mysql://me:no@127.0.0.1:1/x"])
+def test_a_bad_address_is_not_taken_for_a_missing_server(monkeypatch, url):
+    monkeypatch.setenv("LAB_MYSQL_URL", url)
+    with pytest.raises(ServerError) as told:
+        asyncio.run(unless_missing(mysql()))
+    assert not isinstance(told.value, NotInstalled)
+    assert len(str(told.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("fresh, server, driver", [
+    (postgres, postgresql, "psycopg"), (mysql, mariadb, "aiomysql")])
+def test_a_server_that_dies_in_mid_lesson(fresh, server, driver):
+    async def go():
+        try:
+            database = await fresh()
+        except NotInstalled as missing:
+            need(False, str(missing))
+        scenario = of_lesson("select_one")
+
+        async def ask(url):
+            async with scenario["engine_for"](url) as engine:
+                await scenario["select_one"](engine)
+            return "ok"
+
+        found = Endings(database)
+        assert (await found.run("alive", ask))[driver].kind == "right"
+        await asyncio.to_thread(server.stop)
+        with pytest.raises(ServerError) as told:
+            await found.run("dead", ask)
+        return str(told.value)
+
+    said = asyncio.run(go())
+    assert "answers at 127.0.0.1" in said and len(said.splitlines()) == 1
+
+
+def test_a_server_that_is_held_up_is_not_a_query_that_hangs(monkeypatch):
+    monkeypatch.setattr(endings, "TURN", 0.001)  # all of them: 50 ms
+
+    async def go():
+        database = await postgres()
+        status = postgresql.running().kept.directory / "data/postmaster.pid"
+        pid = int(status.read_text().split()[0])
+        os.kill(pid, signal.SIGSTOP)  # nobody can connect
+        asyncio.get_running_loop().call_later(1, os.kill, pid, signal.SIGCONT)
+
+        async def ask(url):
+            async with of_lesson()["engine_for"](url) as engine, \
+                    engine.connect():
+                return "ok"
+
+        try:
+            return (await Endings(database).run("held up", ask)).kinds
+        finally:
+            await database.drop(force=True)
+
+    kinds = asyncio.run(go())
+    assert kinds[DRIVERS.index("asyncpg")] == "right"
+
+
+def test_what_a_process_of_its_own_reports(monkeypatch):
+    url = make_url("sqlite+aiosqlite://")
+    assert run_alone(silent, url) == ([], None)
+    monkeypatch.setattr(connected, "__module__", "__main__")  # a notebook's
+    assert run_alone(decorated, url) == ([], None)
+    assert run_alone(fails, url) == (["builtins.ValueError"], None)
+    assert run_alone(complains, url) == (
+        [], "KeyError: 'at the end'")
+    begun = time.monotonic()
+    assert run_alone(stays, url, seconds=2) == (None, None)
+    assert time.monotonic() - begun < 20
+    unsendable = object()
+
+    def uses(url):
+        return unsendable
+
+    with pytest.raises(TypeError, match="unsendable"):
+        run_alone(uses, url)
+    with pytest.raises(RuntimeError, match="cannot be run alone"):
+        monkeypatch.setattr("labsupport.notebook.programs.program",
+                            lambda function: "1 / 0")
+        run_alone(silent, url)
+
+
+def silent(url):
+    assert str(url) == "sqlite+aiosqlite://"
+
+
+@asynccontextmanager
+async def connected(url):
+    engine = create_async_engine(url)
+    async with engine.connect() as connection:
+        yield connection
+    await engine.dispose()
+
+
+def decorated(url):
+    async def go():
+        async with connected(url):
+            pass
+
+    asyncio.run(go())
+
+
+def fails(url):
+    raise ValueError
+
+
+def complains(url):
+    class Complainer:
+        def __del__(self):
+            raise KeyError("at the end")
+
+    Complainer()
+
+
+def stays(url):
+    import threading
+
+    threading.Thread(target=threading.Event().wait).start()
+
+
+def test_pgbench_is_the_limit(monkeypatch, tmp_path):
+    async def go(statement):
+        database = await postgres()
+        try:
+            return await pgbench(database.psycopg, statement, clients=1)
+        finally:
+            await database.drop(force=True)
+
+    assert 0 < asyncio.run(go("SELECT 1")) < 0.1
+    with pytest.raises(RuntimeError, match='pgbench: .*"nothing"'):
+        asyncio.run(go("SELECT * FROM nothing"))
+    monkeypatch.setattr("labsupport.measuring.pgbench.postgres_bindir", lambda: tmp_path)
+    with pytest.raises(NotInstalled, match="no pgbench in"):
+        asyncio.run(go("SELECT 1"))
+
+
+HIDE = """
+import labsupport.servers.discover as discover
+discover._mariadb_candidates = lambda: []
+"""
+
+
+def test_the_lesson_without_mariadb(tmp_path, monkeypatch):
+    (tmp_path / "sitecustomize.py").write_text(HIDE)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT)]))
+    monkeypatch.delenv("CI", raising=False)
+    run = authoring.execute(LESSON, authoring.read(LESSON))
+    said = str([cell.get("outputs") for cell in run.cells])
+    assert "sudo apt install mariadb" in said
+    assert "recorded: aiomysql, asyncmy" in said
+    assert "nothing left" in said

@@ -1,0 +1,134 @@
+"""The lessons keep the rules, and each rule rejects a lesson that does not."""
+
+import copy
+import re
+
+import nbformat
+import pytest
+
+from labsupport.authoring.notebooks import NOTEBOOKS, lessons, role
+from labsupport.authoring.rules import RULES, faults
+
+PATHS = lessons()
+GOOD = PATHS[-1]
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_lesson_keeps_the_rules(path):
+    assert faults(path, nbformat.read(path, 4)) == []
+
+
+def cell(notebook, wanted):
+    return next(one for one in notebook.cells if role(one) == wanted)
+
+
+def replace(wanted, old, new):
+    def break_it(notebook):
+        target = cell(notebook, wanted)
+        assert old in target.source
+        target.source = target.source.replace(old, new)
+    return break_it
+
+
+def swap_first_cells(notebook):
+    notebook.cells[0], notebook.cells[1] = notebook.cells[1], notebook.cells[0]
+
+
+def picture_without_alt(notebook):
+    cell(notebook, "predict").outputs[0].data["text/html"] = '<img src="data:">'
+
+
+def picture_from_elsewhere(notebook):
+    cell(notebook, "predict").outputs[0].data["text/html"] = (
+        '<img alt="a picture" src="https://example.org/a.png">')
+
+
+def never_ran(notebook):
+    for one in notebook.cells:
+        if one.cell_type == "code":
+            one.outputs, one.execution_count = [], None
+
+
+def lost_output(notebook):
+    cell(notebook, "claim").outputs = []
+
+
+def stored_error(notebook):
+    cell(notebook, "run").outputs = [nbformat.v4.new_output(
+        "error", ename="MissingGreenlet", evalue="", traceback=[])]
+
+
+def stored_stderr(notebook):
+    cell(notebook, "run").outputs = [nbformat.v4.new_output(
+        "stream", name="stderr", text="SAWarning")]
+
+
+def tag_only(notebook):
+    cell(notebook, "failure").metadata.tags.append("raises-exception")
+
+
+def unproved_failure(notebook):
+    cell(notebook, "failure").source = "try:\n    1 / 0\nexcept: pass"
+
+
+def drop_tag(prefix):
+    def break_it(notebook):
+        for one in notebook.cells:
+            one.metadata.tags = [tag for tag in one.metadata.tags
+                                 if not tag.startswith(prefix)]
+    return break_it
+
+
+def same_id_twice(notebook):
+    notebook.cells[3].id = notebook.cells[2].id
+
+
+def drop_exercises(notebook):
+    notebook.cells = [one for one in notebook.cells if not any(
+        re.fullmatch(r"E\d\d\.[2-9]", tag) for tag in one.metadata.tags)]
+
+
+BROKEN = [
+    ("template_order", swap_first_cells),
+    ("template_order", drop_tag("recap")),
+    ("exercises", drop_exercises),
+    ("exercises", replace("objectives", "(E08.4)", "")),
+    ("headings", replace("story", "## The", "# The")),
+    ("headings", replace("story", "## The", "#### The")),
+    ("alt_text", replace("title", "[Run this lesson on Binder]", "[]")),
+    ("alt_text", picture_without_alt),
+    ("code_size", replace("claim", "\n", "\n" * 15)),
+    ("code_size", replace("claim", "assert", "assert " + "True and " * 9)),
+    ("ids", same_id_twice),
+    ("new_names", replace("objectives", "`run_sync`", "`run_sync`, `extra`")),
+    ("new_names", replace("objectives", "`run_sync`", "`never_used`")),
+    ("words", replace("story", "You have", "You simply have")),
+    ("links", replace("objectives", "00_start_here", "00_no_such")),
+    ("links", replace("objectives", "#3.-Same", "#4.-Same")),
+    ("nothing_fetched", picture_from_elsewhere),
+    ("nothing_fetched", replace("title", "images/binder.svg",
+                                "https://mybinder.org/badge_logo.svg")),
+    ("executed", never_ran),
+    ("executed", lost_output),
+    ("executed", stored_error),
+    ("executed", stored_stderr),
+    ("failures_are_proved", tag_only),
+    ("failures_are_proved", unproved_failure),
+    ("cures", drop_tag("cure-07")),
+]
+
+
+@pytest.mark.parametrize("rule, break_it", BROKEN)
+def test_rule_rejects(rule, break_it):
+    notebook = copy.deepcopy(nbformat.read(GOOD, 4))
+    break_it(notebook)
+    assert any(fault.startswith(f"{rule}:")
+               for fault in faults(GOOD, notebook))
+
+
+def test_every_rule_is_shown_to_reject():
+    assert {name for name, _ in BROKEN} == {rule.__name__ for rule in RULES}
+
+
+def test_every_notebook_is_a_lesson():
+    assert sorted(NOTEBOOKS.glob("*.ipynb")) == PATHS

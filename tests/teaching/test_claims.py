@@ -1,0 +1,72 @@
+"""The ledger of claims, and the cells that prove it."""
+
+import pytest
+
+from labsupport.authoring import notebooks as authoring
+from labsupport.teaching.claims import LEDGER, TOTAL, claim, verdict_of
+
+
+def proved(notebooks):
+    """Claim id → names of the lessons with a cell that proves it.
+
+    A cell counts if it calls ``claim`` with that id and its stored output
+    begins with the ledger's verdict.
+    """
+    cells = {}
+    for name, notebook in notebooks.items():
+        for cell in notebook.cells:
+            printed = "".join(output.get("text", "")
+                              for output in cell.get("outputs", []))
+            for tag in cell.metadata.tags:
+                claim_id = tag.removeprefix("claim-")
+                if tag != claim_id and claim_id in LEDGER \
+                        and f'claim("{claim_id}", ' in cell.source \
+                        and f"{claim_id}: {LEDGER[claim_id]['verdict']}\n" \
+                        in printed:
+                    cells.setdefault(claim_id, []).append(name)
+    return cells
+
+
+def test_every_claim_is_proved_once_in_its_lesson(lessons):
+    expected = {claim_id: [f"{row['lesson']}.ipynb"]
+                for claim_id, row in LEDGER.items()}
+    assert proved(lessons) == expected
+
+
+def test_every_tag_names_a_claim_of_the_ledger(lessons):
+    tags = {tag.removeprefix("claim-") for notebook in lessons.values()
+            for cell in notebook.cells for tag in cell.metadata.tags
+            if tag.startswith("claim-")}
+    assert tags == set(LEDGER)
+
+
+def test_what_the_course_does_not_prove_yet(lessons, capsys):
+    waiting = [f"C{n:02}" for n in range(1, TOTAL + 1)
+               if f"C{n:02}" not in LEDGER]
+    with capsys.disabled():
+        print(f"\nclaims of lessons to come ({len(waiting)}):", *waiting)
+    assert len(waiting) + len(LEDGER) == TOTAL
+
+
+def test_a_claim_without_its_cell_is_noticed(lessons):
+    notebook = authoring.read(authoring.lessons()[-1])
+    for cell in notebook.cells:
+        cell.metadata.tags = [tag for tag in cell.metadata.tags
+                              if tag != "claim-C60"]
+    name = "08_missing_greenlet.ipynb"
+    assert "C60" not in proved({**lessons, name: notebook})
+
+
+@pytest.mark.parametrize("wrong", ["true", "imprecise"])
+def test_a_verdict_that_the_run_does_not_bear_out(monkeypatch, wrong):
+    monkeypatch.setitem(LEDGER["C60"], "verdict", wrong)
+    with pytest.raises(AssertionError, match=f"the ledger says {wrong}"):
+        claim("C60", {"a SELECT reached the server": False})
+
+
+def test_verdicts():
+    assert verdict_of([True, True]) == "true"
+    assert verdict_of([False]) == "false"
+    assert verdict_of([True, False]) == "imprecise"
+    with pytest.raises(ValueError, match="at least one"):
+        verdict_of([])
