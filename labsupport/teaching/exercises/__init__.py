@@ -150,4 +150,4 @@ async def shop():
                          "end: close it, best with 'async with'.")
     finally:
         await engine.dispose()
-        await here.drop()
+        await here.drop(force=True)
