@@ -18,7 +18,6 @@ from labsupport.instruments.engine_anatomy import engine_anatomy
 from labsupport.notebook.failures import expect_failure, wrapped
 from labsupport.schema import CATALOGUE, Album, Artist, seed
 from labsupport.servers import NotInstalled, ServerError, discover
-from labsupport.teaching.predictions import QUESTIONS, Prediction
 from labsupport.trace.observe import observe
 
 # failures
@@ -28,10 +27,10 @@ def test_failure_is_told_in_stable_lines(capsys):
         raise StatementError("m", "SELECT 1", None,
                              MissingGreenlet("no <A at 0x7f0012345678>"))
     assert capsys.readouterr().out == (
-        "raised     StatementError\n"
-        "caused by  MissingGreenlet\n"
-        "says       no <A at 0x…>\n"
-        "your line  raise StatementError(\"m\", \"SELECT 1\", None,\n")
+        "✗ raised StatementError\n"
+        "  caused by  MissingGreenlet\n"
+        "  says       no <A at 0x…>\n"
+        "  your line  raise StatementError(\"m\", \"SELECT 1\", None,\n")
     assert failure.chain == (StatementError, MissingGreenlet)
 
 
@@ -148,50 +147,6 @@ def test_a_figure_escapes_what_it_is_given():
     shown = figure.Figure("<svg/>", '"a" <b>', "<c>")._repr_html_()
     assert 'alt="&quot;a&quot; &lt;b&gt;"' in shown and "&lt;c&gt;" in shown
     assert repr(figure.Figure("<svg/>", "alt", "text")) == "text"
-
-
-# predictions
-
-@pytest.mark.parametrize("question_id", QUESTIONS)
-def test_every_option_has_a_reply_of_its_own(question_id):
-    row = QUESTIONS[question_id]
-    assert row["right"] in row["options"] and len(row["options"]) >= 3
-    assert len(set(row["options"].values())) == len(row["options"])
-    right = [text.startswith("Right") for text in row["options"].values()]
-    assert right.count(True) == 1
-
-
-def test_every_question_is_asked_once(lessons):
-    import re
-
-    asked = [found for notebook in lessons.values() for cell in notebook.cells
-             if cell.cell_type == "code"
-             for found in re.findall(r'^predict\("(.+?)"\)', cell.source,
-                                     re.MULTILINE)]
-    assert sorted(asked) == sorted(QUESTIONS)
-
-
-def test_an_answer_gets_its_reply():
-    prediction = Prediction("P08.3")
-    prediction.button.click()
-    assert "Choose an option first" in prediction.reply.value
-    for option, reply in prediction.row["options"].items():
-        prediction.options.value = option
-        prediction.button.click()
-        assert reply.replace("'", "&#x27;") in prediction.reply.value
-        assert ("✓" in prediction.reply.value) == (
-            option == prediction.row["right"])
-
-
-def test_a_prediction_has_a_text_twin():
-    bundle = Prediction("P08.3")._repr_mimebundle_()
-    assert bundle["text/plain"].startswith("P08.3  The session is open")
-    assert bundle["text/plain"].count("( )") == 3
-
-
-def test_an_unknown_question():
-    with pytest.raises(KeyError, match="P99.1"):
-        Prediction("P99.1")
 
 
 # schema and environment
