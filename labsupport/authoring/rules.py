@@ -10,7 +10,8 @@ BODY = ("section", "predict", "settle", "run", "explain", "claim", "instrument",
         "failure", "fix", "setup")
 EXERCISE = ("exercise", "stub", "check", "hint", "solution")
 ENDING = ("mistakes", "recap", "teardown", "sources")
-SPEAKING = ("warmup", "predict", "settle", "claim", "check", "teardown")
+SPEAKING = ("warmup", "predict", "settle", "claim", "check",
+            "teardown")
 BANNED = re.compile(
     r"\b(simply|just|obviously|easy|easily|trivial|trivially)\b", re.I)
 LINES, COLUMNS, NAMES = 20, 79, 7
