@@ -198,7 +198,8 @@ def author(path):
     for cell, drawn_by in zip(notebook.cells, drawn_bys(notebook)):
         if cell.cell_type == "code":
             known[cell.id] = cell.outputs
-            if cell.metadata.pop("drawn_by", None) in (drawn_by, None):
+            if cell.metadata.pop("drawn_by", None) == drawn_by \
+                    or not has_picture(cell):
                 current.append(cell.id)
             cell.outputs, cell.execution_count = [], None
     normalise(path, execute(path, notebook))
