@@ -72,14 +72,18 @@ def execute(path, notebook, **options):
     ``options`` go to nbclient. Raises nbclient's CellExecutionError at the
     first cell that fails.
     """
+    client_of(path, notebook, **options).execute()
+    return notebook
+
+
+def client_of(path, notebook, **options):
+    """The NotebookClient that runs ``notebook`` as if it stood at ``path``."""
     from nbclient import NotebookClient  # with the extra "test" only
 
-    client = NotebookClient(
+    return NotebookClient(
         notebook, timeout=120, kernel_name="python3", record_timing=False,
         coalesce_streams=True, store_widget_state=False,
         resources={"metadata": {"path": str(path.parent)}}, **options)
-    client.execute()
-    return notebook
 
 
 def normalise(path, notebook):

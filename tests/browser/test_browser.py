@@ -57,12 +57,14 @@ RESULT = """() => {
   const cells = notebook.widgets.map(one => one.model)
     .filter(model => model.type === 'code')
     .map(model => model.sharedModel.toJSON());
-  return {ran: cells.filter(one => one.execution_count !== null).length,
+  const waiting = cells.filter(one => one.execution_count === null);
+  return {ran: cells.length - waiting.length,
           all: cells.length,
+          next: waiting.length ? waiting[0].id : null,
           errors: cells.flatMap(one => one.outputs.filter(
               output => output.output_type === 'error')
             .map(output => output.ename + ': ' + output.evalue
-                 + ' in\\n' + one.source))};
+                 + ' in cell ' + one.id + ':\\n' + one.source))};
 }"""
 CLEAR = """() => window.jupyterapp.commands.execute(
   'notebook:clear-all-cell-outputs')"""
@@ -109,23 +111,30 @@ def lab(tmp_path_factory):
         log.close()
 
 
-@pytest.fixture
-def page(lab):
-    """A page of chromium, and the hosts it has asked (page.hosts)."""
+@pytest.fixture(scope="module")
+def browser():
+    """A chromium with one cache: JupyterLab is fetched and compiled once."""
     need(CHROMIUM, "no chromium: apt install chromium")
     playwright = pytest.importorskip("playwright.sync_api")
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(
+        chromium = driver.chromium.launch(
             executable_path=CHROMIUM, args=QUIET,
             chromium_sandbox=os.geteuid() != 0)
-        page = browser.new_page(viewport={"width": 1280, "height": 1000},
-                                color_scheme="light")
-        page.hosts = set()
-        for event in ("request", "websocket"):
-            page.on(event, lambda what: page.hosts.add(
-                urlsplit(what.url).hostname))
-        yield page
-        browser.close()
+        yield chromium.new_context(
+            viewport={"width": 1280, "height": 1000}, color_scheme="light")
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser):
+    """A fresh page, and the hosts it has asked (page.hosts)."""
+    page = browser.new_page()
+    page.hosts = set()
+    for event in ("request", "websocket"):
+        page.on(event, lambda what: page.hosts.add(
+            urlsplit(what.url).hostname))
+    yield page
+    page.close()
 
 
 def until(page, script, good, seconds=120):
