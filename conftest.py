@@ -26,6 +26,8 @@ def pytest_addoption(parser):
     parser.addoption("--quick", action="store_true", help=(
         "the notebooks given, or all, with their structure, claims and "
         "exercises: what an author of a lesson wants to know in a minute"))
+    parser.addoption("--screenshots", action="store_true", help=(
+        "save what tests/browser sees of each lesson, light and dark"))
 
 
 def pytest_collection_modifyitems(config, items):
