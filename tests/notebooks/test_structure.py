@@ -6,16 +6,28 @@ import re
 import nbformat
 import pytest
 
-from labsupport.authoring.notebooks import NOTEBOOKS, lessons, role
+from labsupport.authoring.notebooks import (
+    MAP,
+    NOTEBOOKS,
+    lessons,
+    role,
+    stale,
+)
 from labsupport.authoring.rules import RULES, faults
 
 PATHS = lessons()
-GOOD = PATHS[-1]
+GOOD = NOTEBOOKS / "08_missing_greenlet.ipynb"
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_lesson_keeps_the_rules(path):
     assert faults(path, nbformat.read(path, 4)) == []
+
+
+@pytest.mark.parametrize("path", [*PATHS, MAP],
+                         ids=lambda path: path.stem)
+def test_stored_form(path):
+    assert not stale(path), "run 'python3 -m labsupport author'"
 
 
 def cell(notebook, wanted):
