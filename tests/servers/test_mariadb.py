@@ -316,7 +316,7 @@ def test_a_temporary_directory_with_a_long_name(monkeypatch, reachable):
 
 def test_too_little_room_is_told_before_the_start(monkeypatch):
     """MariaDB itself would wait, without end, until there is more."""
-    monkeypatch.setattr(server, "MEGABYTES", 10**9)
+    monkeypatch.setattr(server.product, "megabytes", 10**9)
     with pytest.raises(ServerError, match="1000000000 MB .*the disk is full"):
         server.start()
 
@@ -324,7 +324,7 @@ def test_too_little_room_is_told_before_the_start(monkeypatch):
 FULL = """
 import pathlib, tempfile
 from labsupport.servers import ServerError, mariadb
-mariadb.MEGABYTES = 0  # the room was there when we looked
+mariadb.product.megabytes = 0  # the room was there when we looked
 try:
     mariadb.start()
 except ServerError as error:
