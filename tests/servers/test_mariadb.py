@@ -25,6 +25,7 @@ from machine import (
 
 from labsupport.databases import mariadb as databases
 from labsupport.databases import mysql
+from labsupport.databases import fresh
 from labsupport.databases import shared as sharing
 from labsupport.servers import NotInstalled, ServerError, starting
 from labsupport.servers import mariadb as server
@@ -143,7 +144,7 @@ def test_nobody_gets_in_without_the_password():
     accounts = sql(admin, "SELECT user, host FROM mysql.global_priv")
     assert (server.ADMIN, "127.0.0.1") in accounts
     assert set(accounts) <= {(name, "127.0.0.1") for name in
-                             (server.ADMIN, databases.USER)}
+                             (server.ADMIN, sharing.USER)}
     assert sql(admin, "SELECT @@bind_address, @@socket") \
         == (("127.0.0.1", ""),)
     with pytest.raises(aiomysql.OperationalError, match="denied"):
@@ -245,7 +246,7 @@ def test_nothing_secret_on_a_command_line():
 
 
 def test_drop_refuses_while_a_connection_is_open(monkeypatch):
-    monkeypatch.setattr(sharing, "GRACE", 0.1)
+    monkeypatch.setattr(fresh, "GRACE", 0.1)
 
     async def go():
         db = await mysql()
@@ -256,7 +257,7 @@ def test_drop_refuses_while_a_connection_is_open(monkeypatch):
         assert await db.connections() == 1
         with pytest.raises(RuntimeError, match="still in use by 1 conn"):
             await db.drop()
-        monkeypatch.setattr(sharing, "GRACE", 20)
+        monkeypatch.setattr(fresh, "GRACE", 20)
         await db.drop(force=True)
         with pytest.raises(aiomysql.OperationalError):
             await engine_like.ping(reconnect=False)
@@ -452,6 +453,6 @@ def test_a_failing_janitor_leaves_no_database(shared, monkeypatch):
     def fails(*_, **__):
         raise RuntimeError("[Errno 28] No space left on device")
 
-    monkeypatch.setattr(sharing, "Kept", fails)
+    monkeypatch.setattr(fresh, "Kept", fails)
     with pytest.raises(ServerError, match="set TMPDIR"):
         asyncio.run(mysql())

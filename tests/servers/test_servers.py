@@ -28,7 +28,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from labsupport.databases import mysql, postgres, sqlite
-from labsupport.databases import shared as sharing
+from labsupport.databases import fresh
 from labsupport.servers import NotInstalled, ServerError, starting
 from labsupport.servers import postgres as server
 from labsupport.servers.keeper import Kept
@@ -283,7 +283,7 @@ def test_no_temporary_directory(monkeypatch):
     def fails(*_):
         raise RuntimeError("[Errno 28] No space left on device")
 
-    monkeypatch.setattr(sharing, "Kept", fails)
+    monkeypatch.setattr(fresh, "Kept", fails)
     with pytest.raises(ServerError, match="No space left .*set TMPDIR"):
         asyncio.run(sqlite())
 
@@ -309,23 +309,23 @@ def test_drop_refuses_while_a_connection_is_open():
     ("asyncmy", "Sleep"),
 ])
 def test_unused_waits_and_says_who_is_there(driver, doing, monkeypatch):
-    fresh = {"aiosqlite": sqlite, "aiomysql": mysql, "asyncmy": mysql}
+    makers = {"aiosqlite": sqlite, "aiomysql": mysql, "asyncmy": mysql}
 
     async def go():
         try:
-            db = await fresh.get(driver, postgres)()
+            db = await makers.get(driver, postgres)()
         except NotInstalled as missing:
             need(False, str(missing))
         await db.unused()
         engine = create_async_engine(getattr(db, driver))
         async with engine.connect() as connection:
             await connection.execute(text("SELECT 1"))
-        monkeypatch.setattr(sharing, "GRACE", .1)
+        monkeypatch.setattr(fresh, "GRACE", .1)
         said = f"in use by 1 connection ({doing}): await engine.dispose() on"
         for ask in db.unused, db.drop:
             with pytest.raises(RuntimeError, match=re.escape(said)):
                 await ask()
-        monkeypatch.setattr(sharing, "GRACE", 20)
+        monkeypatch.setattr(fresh, "GRACE", 20)
         waiting = asyncio.create_task(db.unused())
         await asyncio.wait([waiting], timeout=.3)
         assert not waiting.done()  # not refused yet: it may end
@@ -449,7 +449,7 @@ def test_a_failing_janitor_leaves_no_database(shared, monkeypatch):
     def fails(*_, **__):
         raise RuntimeError("[Errno 28] No space left on device")
 
-    monkeypatch.setattr(sharing, "Kept", fails)
+    monkeypatch.setattr(fresh, "Kept", fails)
     with pytest.raises(ServerError, match="set TMPDIR"):
         asyncio.run(postgres())
     assert run(OURS) == []
