@@ -17,6 +17,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+
 from ..drawing.looks import SIGNS
 from ..drawing.matrix import in_html, in_signs, in_words
 from ..environment import DRIVERS, release_series
@@ -24,10 +27,21 @@ from ..notebook.programs import names, run_alone
 from ..notebook.progress import progress
 from ..servers import NotInstalled
 
-# What has not ended by then does not end. Turns, not seconds: on a busy
-# machine, where everything takes longer, they do too. Before every tenth the
-# server has to answer: while it is held up, no turn is counted.
-TURNS, TURN, ASKED = 50, 0.05, 10
+# A task never ends if its server is at rest in so many looks in a row, with
+# turns of the event loop between them: then there is no answer to wait for.
+# Nobody can ask SQLite: there only the looks count.
+TURN, TURNS = 0.05, 5
+LOOKS = {"postgresql": 2, "mysql": 2, "sqlite": 10}
+PATIENCE = 100  # looks at a server that is not at rest: it waits for a lock
+AT_REST = {  # every connection of ours, for a while
+    "postgresql": "SELECT count(*) = 0 FROM pg_stat_activity"
+                  " WHERE datname = current_database()"
+                  " AND pid <> pg_backend_pid() AND (state = 'active' OR"
+                  " clock_timestamp() - state_change < interval '0.5 s')",
+    "mysql": "SELECT count(*) = 0 FROM information_schema.processlist"
+             " WHERE db = database() AND id <> connection_id()"
+             " AND (command <> 'Sleep' OR time < 1)",
+}
 FILE = Path(__file__).with_name("driver_endings.json")
 
 
@@ -112,10 +126,11 @@ class Endings(Mapping):
 
         ``scenario`` is a coroutine function that takes a URL and returns a
         word: ``right``, or another that tells what went wrong; None where it
-        does not apply. With ``right=None`` no word is judged. What is not
-        over after ``TURNS`` hangs. A plain function gets a Python process of
-        its own, and is right if that runs to its end and is silent. Raises
-        ServerError if a server has gone.
+        does not apply. With ``right=None`` no word is judged. What waits
+        while its server has nothing to do hangs; so does one that sleeps for
+        seconds. A plain function gets a Python process of its own, and is
+        right if that runs to its end and is silent. Raises ServerError if a
+        server has gone.
         """
         with progress(name) as say:
             if inspect.iscoroutinefunction(scenario):
@@ -196,24 +211,47 @@ async def _of_coroutine(scenario, url, right, database):
         warnings.simplefilter("always")
         task = asyncio.create_task(scenario(url))
         try:
-            for number in range(1, TURNS + 1):
-                if number % ASKED == 0:
-                    await database.connections()
-                await asyncio.wait([task], timeout=TURN)
-                if task.done():
-                    ending = _ended(task, right)
-                    break
+            if await _ends(task, url, database):
+                ending = _ended(task, right)
             else:
                 ending = Ending("hangs", "never ends")
         finally:
             task.cancel()
             await asyncio.wait([task])
         del task
-        if ending.chain:
-            gc.collect(1)  # coroutines that a failure has left unawaited
+        gc.collect(1)  # coroutines that a failure has left unawaited
     return replace(ending, warned=tuple(
         str(one.message).splitlines()[0] for one in caught
         if one.category is UserWarning))
+
+
+async def _ends(task, url, database):
+    """Wait until ``task`` has ended; False if it never will."""
+    backend = url.get_backend_name()
+    resting = 0
+    for _ in range(PATIENCE):
+        for _ in range(TURNS):
+            await asyncio.wait([task], timeout=TURN)
+            if task.done():
+                return True
+        await database.connections()  # while it is held up, nothing counts
+        resting = resting + 1 if await _at_rest(url) else 0
+        if resting == LOOKS[backend]:
+            return False
+    return False
+
+
+async def _at_rest(url):
+    """Whether a server works on nothing; SQLite has none that could work."""
+    sql = AT_REST.get(url.get_backend_name())
+    if sql is None:
+        return True
+    engine = create_async_engine(url)
+    try:
+        async with engine.connect() as connection:
+            return bool(await connection.scalar(text(sql)))
+    finally:
+        await engine.dispose()
 
 
 def _ended(task, right):

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import aiosqlite
 import pytest
 from conftest import ROOT, need
-from sqlalchemy import make_url
+from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from labsupport.authoring import notebooks as authoring
@@ -96,7 +96,7 @@ def test_a_patched_driver_changes_its_cell(monkeypatch, patch, kind, word,
                                            mark):
     monkeypatch.setattr(aiosqlite.Cursor, "fetchmany", patch)
     if kind == "hangs":
-        monkeypatch.setattr(endings, "TURNS", 4)
+        monkeypatch.setitem(endings.LOOKS, "sqlite", 1)
     ending, matrix = stream_on_sqlite()
     assert (ending.kind, ending.word) == (kind, word)
     row = matrix.splitlines()[1]
@@ -258,7 +258,7 @@ def test_a_server_that_dies_in_mid_lesson(fresh, server, driver):
 
 
 def test_a_server_that_is_held_up_is_not_a_query_that_hangs(monkeypatch):
-    monkeypatch.setattr(endings, "TURN", 0.001)  # all of them: 50 ms
+    monkeypatch.setattr(endings, "TURN", 0.001)  # a look every 5 ms
 
     async def go():
         database = await postgres()
@@ -279,6 +279,35 @@ def test_a_server_that_is_held_up_is_not_a_query_that_hangs(monkeypatch):
 
     kinds = asyncio.run(go())
     assert kinds[DRIVERS.index("asyncpg")] == "right"
+
+
+@pytest.mark.parametrize("fresh, drivers, sql", [
+    (postgres, ("asyncpg", "psycopg"), "SELECT pg_sleep(2)"),
+    (mysql, ("aiomysql", "asyncmy"), "SELECT sleep(2)")])
+def test_what_is_slow_ends_and_what_waits_for_nothing_does_not(
+        fresh, drivers, sql):
+    async def works(url):
+        async with of_lesson()["engine_for"](url) as engine, \
+                engine.connect() as connection:
+            await connection.execute(text(sql))
+        return "ok"
+
+    async def waits(url):
+        async with of_lesson()["engine_for"](url) as engine, engine.connect():
+            await hangs()
+
+    async def go():
+        try:
+            database = await fresh()
+        except NotInstalled as missing:
+            need(False, str(missing))
+        found = Endings(database)
+        slow = await found.run("slow", works)
+        never = await found.run("never", waits)
+        await database.drop(force=True)
+        return [(slow[driver].kind, never[driver].kind) for driver in drivers]
+
+    assert asyncio.run(go()) == [("right", "hangs")] * 2
 
 
 def test_what_a_process_of_its_own_reports(monkeypatch):
