@@ -65,4 +65,5 @@ SIGNS = {
     "wrong": ("▲", ORANGE, "wrong, and nothing is raised"),
     "hangs": ("∞", PINK, "never ends"),
     "none": ("–", GREY, "does not apply"),
+    "seen": ("·", SKY, "seen, and not judged"),
 }
