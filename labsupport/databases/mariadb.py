@@ -2,8 +2,7 @@
 
 import asyncio
 import secrets
-import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import aiomysql
@@ -13,17 +12,16 @@ from ..notebook.progress import progress
 from ..servers import ServerError
 from ..servers import mariadb as server
 from ..servers.keeper import Kept
-from .shared import janitor, refusal, shared_url
+from .shared import Database, first_words, janitor, refusal, shared_url
 
 SHARED = "LAB_MYSQL_URL"
 USER = "lab"  # on this kernel's own server: may use its databases alone
-GRACE = 5  # seconds that a connection has to end, as PostgreSQL gives it
 
 _passwords: dict[URL, str] = {}  # of that user, one a server
 
 
 @dataclass(frozen=True)
-class MySQLDatabase:
+class MySQLDatabase(Database):
     """A database of MariaDB; ``aiomysql`` and ``asyncmy`` are its URLs."""
 
     aiomysql: URL
@@ -36,22 +34,14 @@ class MySQLDatabase:
         product = "MySQL" if self._janitor else "MariaDB"
         return f"{product}: a fresh database on {where}, for an ordinary user"
 
-    async def connections(self):
-        """How many connections (int) the server has to this database.
-
-        The drivers do not wait for the server's farewell: for some
-        milliseconds it may still count a connection that you closed.
-        """
+    async def _holders(self):
         async with _connected(self._admin) as run:
-            return len(await _users(run, self.aiomysql.database))
+            return [_doing(*row) for row in await run(
+                "SELECT command, info FROM information_schema.processlist "
+                "WHERE db = %s", self.aiomysql.database)]
 
-    async def drop(self, *, force=False):
-        """Drop the database.
-
-        Raises RuntimeError while a connection to it is open, so that a
-        notebook cannot end with one; with ``force`` they are cut instead.
-        """
-        await _drop(self._admin, self.aiomysql.database, force)
+    async def _remove(self):
+        await _drop(self._admin, self.aiomysql.database)
         if self._janitor:
             await asyncio.to_thread(self._janitor.stop)
 
@@ -98,34 +88,24 @@ async def mysql():
 
 async def drop_abandoned(name):
     """Drop a database on the shared server, whoever still holds it open."""
-    await _drop(_shared_url(), name, force=True)
+    await _drop(_shared_url(), name)
 
 
-async def _drop(admin, name, force):
+async def _drop(admin, name):
     async with _connected(admin) as run:
-        # DROP DATABASE does not ask whether somebody uses it.
-        deadline = time.monotonic() + GRACE
-        while users := await _users(run, name):
-            if time.monotonic() > deadline:
-                raise RuntimeError(
-                    f"The database is still in use ({len(users)} "
-                    "connections): await engine.dispose() on each engine "
-                    "first."
-                )
-            for number in users if force else ():
-                try:
-                    await run(f"KILL {number}")
-                except aiomysql.MySQLError:
-                    pass  # it ended meanwhile
-            await asyncio.sleep(0.02)
+        # DROP DATABASE leaves its users connected, to nothing.
+        for number, in await run(
+                "SELECT id FROM information_schema.processlist "
+                "WHERE db = %s", name):
+            with suppress(aiomysql.MySQLError):  # it ended meanwhile
+                await run(f"KILL {number}")
         if await run("SHOW DATABASES LIKE %s", name.replace("_", r"\_")):
             await run(f"DROP DATABASE `{name}`")
 
 
-async def _users(run, name):
-    """Numbers (list of int) of the connections to a database."""
-    return [number for number, in await run(
-        "SELECT id FROM information_schema.processlist WHERE db = %s", name)]
+def _doing(command, query):
+    """What a connection does, in words."""
+    return f"{command}: {first_words(query)}" if query else command
 
 
 async def _user(admin):

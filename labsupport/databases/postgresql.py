@@ -11,7 +11,7 @@ from ..notebook.progress import progress
 from ..servers import ServerError
 from ..servers import postgres as server
 from ..servers.keeper import Kept
-from .shared import janitor, refusal, shared_url
+from .shared import Database, first_words, janitor, refusal, shared_url
 
 SHARED = "LAB_POSTGRES_URL"
 ROLE = "lab"  # on this kernel's own server: no superuser, owns its databases
@@ -20,7 +20,7 @@ _passwords: dict[URL, str] = {}  # of that role, one a server
 
 
 @dataclass(frozen=True)
-class PostgresDatabase:
+class PostgresDatabase(Database):
     """A database of PostgreSQL; ``asyncpg`` and ``psycopg`` are its URLs."""
 
     asyncpg: URL
@@ -32,33 +32,23 @@ class PostgresDatabase:
         where = "the shared server" if self._janitor else "this kernel's server"
         return f"PostgreSQL: a fresh database on {where}, for an ordinary role"
 
-    async def connections(self):
-        """How many connections (int) the server has to this database."""
+    async def _holders(self):
         connection = await _connect(self._admin)
         try:
-            return await connection.fetchval(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = $1",
+            # Autovacuum has no user, and leaves when asked; a parallel
+            # worker has a leader, who counts.
+            rows = await connection.fetch(
+                "SELECT coalesce(state, 'of another role'), query "
+                "FROM pg_stat_activity WHERE datname = $1 "
+                "AND usesysid IS NOT NULL AND leader_pid IS NULL",
                 self.asyncpg.database)
         finally:
             await connection.close()
+        return [f"{state}, its last query: {first_words(query) or 'none'}"
+                for state, query in rows]
 
-    async def drop(self, *, force=False):
-        """Drop the database.
-
-        Raises RuntimeError while a connection to it is open, so that a
-        notebook cannot end with one; with ``force`` they are cut instead.
-        """
-        connection = await _connect(self._admin)
-        try:
-            await connection.execute(f'DROP DATABASE "{self.asyncpg.database}"'
-                                     + " WITH (FORCE)" * force)
-        except asyncpg.ObjectInUseError as error:
-            raise RuntimeError(
-                f"The database is still in use ({error.detail}): "
-                "await engine.dispose() on each engine first."
-            ) from None
-        finally:
-            await connection.close()
+    async def _remove(self):
+        await _drop(self._admin, self.asyncpg.database)
         if self._janitor:
             await asyncio.to_thread(self._janitor.stop)
 
@@ -161,6 +151,13 @@ def _for_driver(url, driver):
 
 async def drop_abandoned(name):
     """Drop a database on the shared server, whoever still holds it open."""
-    connection = await _connect(_shared_url())
-    await connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-    await connection.close()
+    await _drop(_shared_url(), name)
+
+
+async def _drop(admin, name):
+    connection = await _connect(admin)
+    try:
+        await connection.execute(
+            f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    finally:
+        await connection.close()

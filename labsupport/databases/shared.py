@@ -1,8 +1,12 @@
-"""A server that others use too: its URL, and what we leave on it: nothing."""
+"""What every fresh database can do, and how to be a guest on a server.
+
+A guest leaves nothing on a server that others use too.
+"""
 
 import asyncio
 import os
 import sys
+import time
 from pathlib import Path
 
 from sqlalchemy import make_url
@@ -10,6 +14,61 @@ from sqlalchemy.exc import ArgumentError
 
 from ..servers import ServerError
 from ..servers.keeper import Kept
+
+GRACE = 5  # seconds that a connection has to end: a server may be slow to tell
+
+
+class Database:
+    """A fresh database; it stays until this kernel ends, or ``drop()``."""
+
+    async def connections(self):
+        """How many connections (int) the server has to this database.
+
+        Drivers do not wait for the server's farewell: for some milliseconds
+        it may still count a connection that you closed.
+        """
+        return len(await self._holders())
+
+    async def unused(self):
+        """Wait until nobody is connected to this database, 5 s at most.
+
+        Raises RuntimeError that says who still is.
+        """
+        deadline = time.monotonic() + GRACE
+        while holders := await self._holders():
+            if time.monotonic() > deadline:
+                plural = "s" if len(holders) > 1 else ""
+                some = "; ".join(sorted(set(holders))[:3])
+                raise RuntimeError(
+                    f"The database is still in use by {len(holders)} "
+                    f"connection{plural} ({some}): await engine.dispose() on "
+                    "each engine first."
+                )
+            await asyncio.sleep(0.02)
+
+    async def drop(self, *, force=False):
+        """Drop the database; a second time does nothing.
+
+        Raises RuntimeError while a connection to it is open; with ``force``
+        it is cut instead.
+        """
+        if not force:
+            await self.unused()
+        await self._remove()
+
+    async def _holders(self):
+        """What each connection does (list of str)."""
+        raise NotImplementedError
+
+    async def _remove(self):
+        """Drop it, whoever still holds it open; nothing if it is gone."""
+        raise NotImplementedError
+
+
+def first_words(query):
+    """The beginning (str) of a query, on one line."""
+    line = " ".join(query.split())
+    return line if len(line) <= 40 else line[:39] + "…"
 
 
 async def keep(name, **options):

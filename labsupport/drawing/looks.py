@@ -50,6 +50,14 @@ BAD = {
     "invalidated": "× invalidated", "closed": "× closed",
     "detached": "× detached",
 }
+# What a card says in short: its sign, and the colour of its edge.
+TONES = {
+    "good": ("✓", GREEN),
+    "bad": ("✗", VERMILION),
+    "partly": ("◐", ORANGE),
+    "open": ("○", GREY),
+    "asked": ("?", BLUE),
+}
 # How a scenario ends: sign, colour, what it means.
 SIGNS = {
     "right": ("✓", GREEN, "right"),

@@ -84,8 +84,8 @@ def test_imports_go_down(path):
 
 
 def test_an_import_that_goes_up_is_noticed():
-    assert upward(PACKAGE / "schema.py", "from .teaching.claims import claim") \
-        == ["teaching"]
+    assert upward(PACKAGE / "schema.py",
+                  "from .teaching.claims import claim") == ["teaching"]
     assert upward(PACKAGE / "trace" / "queries.py",
                   "import labsupport.authoring.notebooks") == ["authoring"]
     assert upward(PACKAGE / "servers" / "keeper.py",

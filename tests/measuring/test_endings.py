@@ -62,7 +62,7 @@ def stream_on_sqlite():
             assert asyncio.all_tasks() == {asyncio.current_task()}
             return row["aiosqlite"], repr(found)
         finally:
-            await lite.drop()
+            await lite.drop(force=True)
 
     return asyncio.run(go())
 
@@ -113,7 +113,7 @@ def test_a_warning_is_noted_and_another_kind_is_not():
     async def go():
         lite = await sqlite()
         row = await Endings(lite).run("a warning", warn)
-        await lite.drop()
+        await lite.drop(force=True)
         return row["aiosqlite"]
 
     assert asyncio.run(go()).warned == ("half of it is lost",)
@@ -127,7 +127,7 @@ def test_an_interrupted_run_leaves_no_task():
         run.cancel()
         with pytest.raises(asyncio.CancelledError):
             await run
-        await lite.drop()
+        await lite.drop(force=True)
         return asyncio.all_tasks() - {asyncio.current_task()}
 
     assert asyncio.run(go()) == set()
@@ -174,7 +174,7 @@ def test_without_a_server_the_recorded_run_is_shown():
     async def go():
         lite = await sqlite()
         row = await Endings(lite, None).run("cancelled query", hangs_not)
-        await lite.drop()
+        await lite.drop(force=True)
         return row
 
     async def hangs_not(url):

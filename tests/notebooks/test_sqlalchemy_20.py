@@ -20,7 +20,9 @@ LOCK = ROOT / "tests" / "sqlalchemy-2.0.txt"
 # "site-packages", so that its frames in a traceback count as a library's.
 PLACE = ROOT / ".venv-sqlalchemy-2.0" / "site-packages"
 UNITS = ["teaching/test_exercises.py", "teaching/test_claims.py",
-         "house/test_labsupport.py", "instruments/test_switches.py",
+         "notebook/test_failures.py", "trace/test_queries.py",
+         "instruments/test_engine_anatomy.py", "house/test_schema.py",
+         "instruments/test_switches.py",
          "instruments/test_lag.py", "trace/test_trace.py"]
 
 pytestmark = pytest.mark.skipif(

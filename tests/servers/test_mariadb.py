@@ -245,7 +245,7 @@ def test_nothing_secret_on_a_command_line():
 
 
 def test_drop_refuses_while_a_connection_is_open(monkeypatch):
-    monkeypatch.setattr(databases, "GRACE", 0.1)
+    monkeypatch.setattr(sharing, "GRACE", 0.1)
 
     async def go():
         db = await mysql()
@@ -254,9 +254,9 @@ def test_drop_refuses_while_a_connection_is_open(monkeypatch):
             user=db.aiomysql.username, password=db.aiomysql.password,
             db=db.aiomysql.database)
         assert await db.connections() == 1
-        with pytest.raises(RuntimeError, match="still in use .1 conn"):
+        with pytest.raises(RuntimeError, match="still in use by 1 conn"):
             await db.drop()
-        monkeypatch.setattr(databases, "GRACE", 20)
+        monkeypatch.setattr(sharing, "GRACE", 20)
         await db.drop(force=True)
         with pytest.raises(aiomysql.OperationalError):
             await engine_like.ping(reconnect=False)

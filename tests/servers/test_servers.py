@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -23,10 +24,12 @@ from machine import (
 from machine import (
     kernel as any_kernel,
 )
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
 
-from labsupport.databases import postgres, sqlite
+from labsupport.databases import mysql, postgres, sqlite
 from labsupport.databases import shared as sharing
-from labsupport.servers import ServerError, starting
+from labsupport.servers import NotInstalled, ServerError, starting
 from labsupport.servers import postgres as server
 from labsupport.servers.keeper import Kept
 
@@ -298,6 +301,45 @@ def test_drop_refuses_while_a_connection_is_open():
     asyncio.run(go())
 
 
+@pytest.mark.parametrize("driver, doing", [
+    ("asyncpg", "idle, its last query: ROLLBACK;"),
+    ("psycopg", "idle, its last query: ROLLBACK"),
+    ("aiosqlite", "its file is open"),
+    ("aiomysql", "Sleep"),
+    ("asyncmy", "Sleep"),
+])
+def test_unused_waits_and_says_who_is_there(driver, doing, monkeypatch):
+    fresh = {"aiosqlite": sqlite, "aiomysql": mysql, "asyncmy": mysql}
+
+    async def go():
+        try:
+            db = await fresh.get(driver, postgres)()
+        except NotInstalled as missing:
+            need(False, str(missing))
+        await db.unused()
+        engine = create_async_engine(getattr(db, driver))
+        async with engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+        monkeypatch.setattr(sharing, "GRACE", .1)
+        said = f"in use by 1 connection ({doing}): await engine.dispose() on"
+        for ask in db.unused, db.drop:
+            with pytest.raises(RuntimeError, match=re.escape(said)):
+                await ask()
+        monkeypatch.setattr(sharing, "GRACE", 20)
+        waiting = asyncio.create_task(db.unused())
+        await asyncio.wait([waiting], timeout=.3)
+        assert not waiting.done()  # not refused yet: it may end
+        await engine.dispose()
+        await waiting
+        assert await db.connections() == 0
+        async with engine.connect():
+            await db.drop(force=True)
+        await db.drop()  # there is nothing left to do
+        await engine.dispose()
+
+    asyncio.run(go())
+
+
 def test_sqlite_goes_with_drop():
     async def go():
         db = await sqlite()
@@ -377,9 +419,6 @@ def test_a_bad_url_gets_one_sentence(shared, change, message):
 
 
 def test_both_drivers_take_the_ssl_option(shared):
-    from sqlalchemy import text
-    from sqlalchemy.ext.asyncio import create_async_engine
-
     url, use, _ = shared
     use(url.set(query={"sslmode": "disable"}))
 
