@@ -4,6 +4,7 @@ A guest leaves nothing on a server that others use too.
 """
 
 import asyncio
+import gc
 import os
 import sys
 import time
@@ -34,6 +35,7 @@ class Database:
 
         Raises RuntimeError that says who still is.
         """
+        gc.collect()  # an engine that a cell, run again, has replaced
         deadline = time.monotonic() + GRACE
         while holders := await self._holders():
             if time.monotonic() > deadline:
