@@ -1,6 +1,7 @@
 """Servers live with their kernel and die with it, whatever happens to it."""
 
 import asyncio
+import gc
 import os
 import re
 import signal
@@ -338,6 +339,28 @@ def test_unused_waits_and_says_who_is_there(driver, doing, monkeypatch):
         await engine.dispose()
 
     asyncio.run(go())
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # that is the case
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg", "aiosqlite"])
+def test_unused_lets_go_of_an_engine_that_was_replaced(driver):
+    """As a cell does that makes an engine, and is run again."""
+    async def go():
+        db = await (sqlite if driver == "aiosqlite" else postgres)()
+        for _ in range(2):
+            engine = create_async_engine(getattr(db, driver))
+            async with engine.connect() as connection:
+                await connection.execute(text("SELECT 1"))
+        assert await db.connections() == 2
+        await engine.dispose()
+        await db.unused()
+        await db.drop()
+
+    gc.disable()  # it may come by chance
+    try:
+        asyncio.run(go())
+    finally:
+        gc.enable()
 
 
 def test_sqlite_goes_with_drop():
