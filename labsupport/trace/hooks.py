@@ -15,16 +15,20 @@ import asyncio
 from time import perf_counter
 
 from sqlalchemy import event, exc
+from sqlalchemy.pool import QueuePool
+from sqlalchemy.util.concurrency import in_greenlet
 
 from ..notebook.stacks import running_line
 from . import origins
 from .driver_state import FetchedCursor, proxy_of, state
-from .events import FAILED, Event, current_who, turn
+from .events import FAILED, Event, turn
+from .sqlalchemy_private import entries_in, is_server_side, watch_cursor
+from .tasks import current_who, know_sessions
 from .wrapping import Wrapping
 
 LABEL = "labsupport_label"  # in the info of a connection: its number
 HOOKS = "labsupport_hooks"  # attribute of a dialect
-REQUEST = ("request", "connecting", "checkout", *FAILED)
+REQUEST = ("request", "connecting", "checkout", "dispose", *FAILED)
 
 
 class Hooks:
@@ -48,6 +52,7 @@ class Hooks:
             ("invalidate", self._invalidated),
         ):
             event.listen(pool, name, listener)
+        know_sessions()
 
     def count(self, counter, pool):
         """Call ``counter`` with kind and Who of what a request goes through.
@@ -71,6 +76,16 @@ class Hooks:
                 self._rest.wrap(self._dialect, name, wrapper)
         self.sinks.append(sink)
         origins.want(self)
+
+    def idle(self, pool):
+        """The numbers (set of int) of a pool's idle connections.
+
+        Without the places in it whose connection was thrown away.
+        """
+        if not isinstance(pool, QueuePool):
+            return set()
+        return {self._label(entry) for entry in entries_in(pool)
+                if entry.dbapi_connection is not None}
 
     def remove(self, sink):
         """Call ``sink``, or counter, no more; unwrap what nobody needs."""
@@ -101,6 +116,7 @@ class Hooks:
         def wrapper():  # by engine.dispose(): a new pool takes over
             pool = recreate()
             self._wrap_pool(pool)
+            self._tell("dispose", None)
             return pool
 
         return wrapper
@@ -130,13 +146,28 @@ class Hooks:
 
     def _connecting(self, connect):
         def wrapper(*arguments, **options):
-            self._tell("connecting", current_who())
-            return connect(*arguments, **options)
+            task = current_who()
+            # The pool's gauge connects in the same way, for itself.
+            if task not in self._asking or self._refused():
+                return connect(*arguments, **options)
+            self._tell("connecting", task)
+            connection = connect(*arguments, **options)
+            self._tell("connected", task)
+            return connection
 
         return wrapper
 
+    def _refused(self):
+        """Whether SQLAlchemy is about to raise MissingGreenlet.
+
+        Then nothing is sent.
+        """
+        return self._dialect.is_async and not in_greenlet()
+
     def _pinging(self, ping):
         def wrapper(*arguments, **options):
+            if self._refused():
+                return ping(*arguments, **options)
             task = current_who()
             self._tell("ping", task)
             try:
@@ -151,25 +182,28 @@ class Hooks:
             context = options.get("context", rest[-1] if rest else None)
             proxy = proxy_of(context)
             connection = self._label(proxy)
-            if connection is None:  # the dialect looks at a new connection
+            # The dialect looks at a new connection, or nothing is sent.
+            if connection is None or self._refused():
                 return execute(cursor, statement, *rest, **options)
             task = current_who() or self._holders.get(connection)
             self._tell("execute", task, connection, statement,
                        origins.origin(context), running_line())
             result = self._run(task, connection, proxy, "executed",
                                execute, cursor, statement, *rest, **options)
-            if getattr(context, "_is_server_side", False):
-                context.cursor = FetchedCursor(cursor, self._fetching(
-                    connection, proxy))
+            if is_server_side(context):
+                watch_cursor(context, FetchedCursor(
+                    cursor, self._fetching(connection, context)))
             return result
 
         return wrapper
 
-    def _fetching(self, connection, proxy):
+    def _fetching(self, connection, context):
         def wrapper(fetch, *arguments, **options):
+            if self._refused():
+                return fetch(*arguments, **options)
             task = current_who() or self._holders.get(connection)
             self._tell("fetch", task, connection)
-            return self._run(task, connection, proxy, "executed",
+            return self._run(task, connection, proxy_of(context), "executed",
                              fetch, *arguments, **options)
 
         return wrapper
