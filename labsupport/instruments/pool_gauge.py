@@ -10,7 +10,7 @@ from sqlalchemy.pool import NullPool
 
 from ..drawing.figure import widget_bundle
 from ..drawing.looks import BLUE, GREY, SQUARES
-from ..trace.hooks import hooks_of
+from ..trace.hooks import UNTOLD, hooks_of
 from ..trace.pool_usage import limits
 from ..trace.sqlalchemy_private import creator_of
 
@@ -115,10 +115,15 @@ class PoolGauge(HTML):
 
     async def _connect(self):
         """A connection of ours, made as the engine makes its own."""
-        url = URL.create(self._engine.url.drivername)
-        connection = await create_async_engine(
-            url, creator=creator_of(self._engine.pool), poolclass=NullPool,
-            isolation_level="AUTOCOMMIT").connect()
+        engine = create_async_engine(
+            URL.create(self._engine.url.drivername), poolclass=NullPool,
+            creator=creator_of(self._engine.pool),
+            isolation_level="AUTOCOMMIT")
+        told = UNTOLD.set(True)
+        try:
+            connection = await engine.connect()
+        finally:
+            UNTOLD.reset(told)
         try:
             await connection.execute(CALL_ME)
         except BaseException:

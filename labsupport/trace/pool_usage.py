@@ -63,9 +63,10 @@ class _Pool:
         self.size = start.size
         self.requests, self.out, self.idle = {}, set(), {*idle}
         self.unseen = start.out  # out before the trace, no event of it yet
-        self.former = set()  # out of a pool that was disposed of,
-        self.former_unseen = 0  # and those of them without an event
         self.gone = set()
+        # Of a pool that was disposed of: what is out, those of it without
+        # an event, and who asks for one.
+        self.former, self.former_unseen, self.askers = set(), 0, set()
 
     def take(self, event):
         kind, name = event.kind, event.connection
@@ -73,30 +74,36 @@ class _Pool:
             self.requests[event.task] = kind
         elif kind in FAILED:
             self.requests.pop(event.task, None)
+            self.askers.discard(event.task)
         elif kind == "dispose":
+            self.gone |= self.idle
             self.idle.clear()
             self.former |= self.out
             self.former_unseen = self.unseen
+            self.askers |= {*self.requests}
         elif kind == "checkout":
-            self.requests.pop(event.task, None)
-            self.idle.discard(name)
-            self.out.add(name)
-        elif name:
-            self._meet(name)
-            if kind in ("checkin", "close", "detach"):
-                self._leave(kind, name)
+            self._check_out(event.task, name)
+        elif kind in ("checkin", "close", "detach"):
+            self._leave(kind, name)
 
-    def _meet(self, name):
-        """Know a connection that was out before the trace began."""
-        if any(name in known for known in (self.out, self.idle, self.gone)):
-            return
-        self.out.add(name)
-        if self.former_unseen or not self.unseen:
+    def _check_out(self, task, name):
+        asked = self.requests.pop(task, None)
+        if not asked and not self._knows(name) and self.unseen:
+            self.unseen -= 1  # it was in the making when the trace began
+        if task in self.askers or name in self.gone:
             self.former.add(name)
-        if self.unseen:
-            self.unseen -= 1
+        self.askers.discard(task)
+        self.gone.discard(name)
+        self.idle.discard(name)
+        self.out.add(name)
+
+    def _knows(self, name):
+        return any(name in group
+                   for group in (self.out, self.idle, self.gone))
 
     def _leave(self, kind, name):
+        if not self._knows(name):
+            self._find(name)
         if kind != "checkin" or name in self.former:
             self.gone.add(name)
             self.idle.discard(name)
@@ -104,6 +111,16 @@ class _Pool:
             self.idle.add(name)
         self.out.discard(name)
         self.former.discard(name)
+
+    def _find(self, name):
+        """It was out before the trace began: of which pool?"""
+        self.out.add(name)
+        if self.former_unseen or not self.unseen:
+            self.former.add(name)
+        if self.former_unseen:
+            self.former_unseen -= 1
+        if self.unseen:
+            self.unseen -= 1
 
     def usage(self, at):
         """The Usage from second ``at`` on."""
