@@ -4,18 +4,22 @@ Hypothesis chooses what is done to two engines: the first makes tasks wait,
 the second pings and has no patience. After each step, when all is quiet, the
 traces and the gauges are held against an account of the test's own, made
 from plain events, and that against the server's.
+
+In the suite the storm is short and always the same. For other weather:
+``STORM=long python3 -m labsupport test -n 0 tests/trace/test_every_step.py``
 """
 
 import asyncio
 import gc
 import itertools
+import os
 import time
 import warnings
 from collections import Counter
 
 import psycopg
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -30,6 +34,15 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from labsupport.databases import postgres
 from labsupport.instruments.pool_gauge import pool_gauge
 from labsupport.trace.observe import observe
+
+settings.register_profile(
+    "short", deadline=None, database=None, derandomize=True, max_examples=6,
+    stateful_step_count=30, phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck))
+settings.register_profile(
+    "long", settings.get_profile("short"), derandomize=False,
+    max_examples=200, stateful_step_count=60,
+    phases=[Phase.generate, Phase.shrink])
 
 ONE, LONG = text("SELECT 1"), text("SELECT pg_sleep(60)")
 SIZE, OVERFLOW = 2, 1
@@ -310,7 +323,7 @@ class Storm(RuleBasedStateMachine):
             pid = worker.account.pids[id(raw.dbapi_connection)]
             done = worker.told(order)
             await self._until(lambda: self._server().get(pid) == "active",
-                              "the statement runs")
+                              self._server)
             if how == "cancel":
                 worker.task.cancel()
             elif how == "kill":
@@ -382,7 +395,7 @@ class Storm(RuleBasedStateMachine):
     async def _until(self, condition, what):
         deadline = time.monotonic() + QUIET
         while not condition():
-            assert time.monotonic() < deadline, f"never: {what}"
+            assert time.monotonic() < deadline, what()
             await asyncio.sleep(0.001)
 
     async def _quiet(self):
@@ -394,7 +407,8 @@ class Storm(RuleBasedStateMachine):
         await self._until(lambda: all(
             worker.phase in ("ready", "gone", "refused")
             or worker.phase == "asking" and full(worker)
-            for worker in self.workers), "quiet")
+            for worker in self.workers), lambda: [
+                (worker.name, worker.phase) for worker in self.workers])
         for worker in self.workers:
             if worker.task.done() and not worker.task.cancelled():
                 worker.task.exception()
@@ -437,20 +451,18 @@ class Storm(RuleBasedStateMachine):
     @invariant()
     def the_server_agrees(self):
         """What a pool has left may live on, but only as long as that pool."""
-        async def go():
-            def lives(*places):
-                return set().union(*(account.where(place)
-                                     for account in self.accounts
-                                     for place in places))
+        def lives(*places):
+            return set().union(*(account.where(place)
+                                 for account in self.accounts
+                                 for place in places))
 
-            def agrees():
-                seen = {*self._server()}
-                sure = lives("out", "idle", "apart")
-                return sure <= seen <= sure | lives("left")
+        def agrees():
+            seen = {*self._server()}
+            sure = lives("out", "idle", "apart")
+            return sure <= seen <= sure | lives("left")
 
-            await self._until(agrees, "the server agrees")
-
-        self.runner.run(go())
+        self.runner.run(self._until(agrees, lambda: (
+            self._server(), [account.place for account in self.accounts])))
 
     def teardown(self):
         async def go():
@@ -471,7 +483,7 @@ class Storm(RuleBasedStateMachine):
                 gc.collect()
                 return not self._server()
 
-            await self._until(empty, "nothing is kept alive")
+            await self._until(empty, self._server)
 
         try:
             self.runner.run(go())
@@ -493,9 +505,8 @@ def test_the_accounts_agree_at_every_step(driver):
             warnings.simplefilter("ignore", ResourceWarning)
             machine = type("Machine", (Storm,), {
                 "driver": driver, "database": database, "server": server})
-            long = settings.get_current_profile_name() == "long"
             run_state_machine_as_test(machine, settings=settings.get_profile(
-                "long" if long else "storm"))
+                os.environ.get("STORM", "short")))
     finally:
         gc.unfreeze()
         asyncio.run(database.drop(force=True))
