@@ -19,7 +19,8 @@ ROOT = Path(__file__).parent
 IN_CI = os.environ.get("CI") == "true"
 # What runs whole lessons begins first: nobody shall wait for it at the end.
 FIRST = ("tests/notebooks/test_play.py", "tests/browser",
-         "tests/notebooks/test_sqlalchemy_20.py", "notebooks")
+         "tests/notebooks/test_sqlalchemy_20.py",
+         "tests/notebooks/test_bare.py", "notebooks")
 QUICK = ("tests/notebooks/test_structure.py", "tests/teaching")
 
 

@@ -22,13 +22,9 @@ from labsupport.authoring import notebooks as authoring
 LOCK = ROOT / "tests" / "sqlalchemy-2.0.txt"
 # "site-packages", so that its frames in a traceback count as a library's.
 PLACE = ROOT / ".venv-sqlalchemy-2.0" / "site-packages"
-# Three processes, about equally long.
-UNITS = [["trace/test_trace.py"],
-         ["instruments/test_switches.py", "instruments/test_lag.py",
-          "instruments/test_engine_anatomy.py"],
-         ["teaching/test_exercises.py", "teaching/test_claims.py",
-          "notebook/test_failures.py", "trace/test_queries.py",
-          "house/test_schema.py"]]
+# Rooms of tests, or files: one process each, about equally long.
+UNITS = [["trace"], ["instruments"],
+         ["teaching", "notebook", "house/test_schema.py"]]
 SAY = "import sqlalchemy; print(sqlalchemy.__version__)"
 
 pytestmark = pytest.mark.skipif(
