@@ -74,10 +74,10 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 def pytest_configure(config):
-    if hasattr(config, "workerinput"):
-        return  # a worker inherits what follows
     if config.option.quick:
         config.args = [*(notebooks(config.args) or ["notebooks"]), *QUICK]
+    if hasattr(config, "workerinput"):
+        return  # a worker inherits what follows
     # A place of our own: what is left there was left by this run.
     directory = tempfile.mkdtemp(prefix="labtest-")
     os.chmod(directory, 0o711)  # the server's user has to reach its own part
@@ -128,8 +128,8 @@ def processes(mark):
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            if process.name == str(os.getpid()) or \
-                    mark not in (process / "environ").read_bytes().split(b"\0"):
+            environ = (process / "environ").read_bytes().split(b"\0")
+            if process.name == str(os.getpid()) or mark not in environ:
                 continue
             words = (process / "cmdline").read_bytes().replace(b"\0", b" ")
         except OSError:

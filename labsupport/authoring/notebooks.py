@@ -182,7 +182,8 @@ def course_map(old):
     before, mark, rest = old.partition("<!-- lessons -->\n")
     _, end, after = rest.partition("<!-- end -->")
     if not (mark and end):
-        raise ValueError("the marks <!-- lessons --> and <!-- end --> are gone")
+        raise ValueError(
+            "the marks <!-- lessons --> and <!-- end --> are gone")
     return before + mark + "\n".join(rows) + "\n\n" + end + after
 
 

@@ -15,7 +15,6 @@ import pytest
 from labsupport.authoring import notebooks as authoring
 from labsupport.drawing import figure
 
-
 GOOD = authoring.NOTEBOOKS / "08_missing_greenlet.ipynb"
 START = authoring.NOTEBOOKS / "00_start_here.ipynb"
 

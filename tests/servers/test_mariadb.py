@@ -23,9 +23,8 @@ from machine import (
     wait,
 )
 
+from labsupport.databases import fresh, mysql
 from labsupport.databases import mariadb as databases
-from labsupport.databases import mysql
-from labsupport.databases import fresh
 from labsupport.databases import shared as sharing
 from labsupport.servers import NotInstalled, ServerError, starting
 from labsupport.servers import mariadb as server
@@ -423,7 +422,8 @@ def test_a_shared_server_is_tidied_after_sigkill(shared, other_server,
     (lambda url: url.set(password="wrong"), "refuses user 'anna'"),
     (lambda url: url.set(username="bert", password="b"),
      r"'bert' in LAB_MYSQL_URL may not create .*GRANT ALL ON `lab\\_%`"),
-    (lambda url: url.set(port=starting.free_port()), "No MySQL or MariaDB answers"),
+    (lambda url: url.set(port=starting.free_port()),
+     "No MySQL or MariaDB answers"),
     (lambda url: url.set(host="no-such-host.invalid"), "No MySQL or MariaDB"),
 ])
 def test_a_bad_url_gets_one_sentence(shared, change, message):

@@ -28,8 +28,7 @@ from machine import (
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from labsupport.databases import mysql, postgres, sqlite
-from labsupport.databases import fresh
+from labsupport.databases import fresh, mysql, postgres, sqlite
 from labsupport.servers import NotInstalled, ServerError, starting
 from labsupport.servers import postgres as server
 from labsupport.servers.keeper import Kept
@@ -323,9 +322,9 @@ def test_unused_waits_and_says_who_is_there(driver, doing, monkeypatch):
             await connection.execute(text("SELECT 1"))
         monkeypatch.setattr(fresh, "GRACE", .1)
         said = f"in use by 1 connection ({doing}): await engine.dispose() on"
-        for ask in db.unused, db.drop:
+        for method in db.unused, db.drop:
             with pytest.raises(RuntimeError, match=re.escape(said)):
-                await ask()
+                await method()
         monkeypatch.setattr(fresh, "GRACE", 20)
         waiting = asyncio.create_task(db.unused())
         await asyncio.wait([waiting], timeout=.3)
