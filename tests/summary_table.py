@@ -9,6 +9,8 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
+from pytest import CollectReport, TestReport
+
 ROOT = Path(__file__).parents[1]
 OVERLAY = ROOT / ".venv-sqlalchemy-2.0" / "site-packages"
 # What is missing → the packages of Debian that bring it.
@@ -24,7 +26,8 @@ def pytest_terminal_summary(terminalreporter, config):
     if config.option.verbose < 0:
         return
     reports = [report for reports in terminalreporter.stats.values()
-               for report in reports if hasattr(report, "nodeid")]
+               for report in reports
+               if isinstance(report, (TestReport, CollectReport))]
     terminalreporter.section("the course on this machine")
     for name, fact in rows(reports, found()):
         terminalreporter.write_line(f"{name:16}{fact}")

@@ -130,7 +130,7 @@ STATE = """() => {
   const shell = window.jupyterapp.shell;
   const shown = [...shell.widgets('left'), ...shell.widgets('right')]
     .filter(one => one.isVisible).map(one => one.id);
-  const names = [...document.querySelectorAll('.jp-DirListing-itemName')];
+  const names = [...document.querySelectorAll('.jp-DirListing-itemText')];
   return {path: shell.currentWidget?.context?.path, shown,
           whole: names.length > 5
             && names.every(one => one.scrollWidth <= one.clientWidth),

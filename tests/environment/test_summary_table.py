@@ -44,11 +44,12 @@ def test_nothing_to_add():
 def test_it_ends_a_run_and_every_skip_is_in_it(tmp_path):
     name = tmp_path / "test_x.py"
     name.write_text(
-        "import pytest\n"
+        "import pytest, warnings\n"
         "@pytest.mark.parametrize('n', [1, 2])\n"
         "def test_x(n): pytest.skip('it rains')\n"
         "@pytest.mark.skipif(True, reason='it snows')\n"
-        "def test_y(): pass\n")
+        "def test_y(): pass\n"
+        "def test_z(): warnings.warn('a report of another kind')\n")
     for words, shown in ((["-n", "0"], True), (["-n", "1"], True),
                          (["-n", "0", "-q"], False)):
         done = subprocess.run(
