@@ -8,6 +8,7 @@ from collections import Counter
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from textwrap import shorten
 
 from pytest import CollectReport, TestReport
 
@@ -62,7 +63,7 @@ def reason(report):
     """Why a test was skipped (str)."""
     why = report.longrepr[-1] if isinstance(report.longrepr, tuple) \
         else getattr(report, "wasxfail", None) or str(report.longrepr)
-    return why.removeprefix("Skipped: ").splitlines()[0]
+    return shorten(why.removeprefix("Skipped: "), 56, placeholder=" …")
 
 
 def found():
