@@ -1,8 +1,6 @@
 """A refused read is told by the name of its attribute."""
 
 import asyncio
-import gc
-import warnings
 
 import pytest
 from sqlalchemy import inspect
@@ -49,16 +47,3 @@ def test_an_attribute_that_no_advice_is_for():
 def test_another_error_goes_on(error):
     with pytest.raises(type(error), match="^no.$"), reading(albums="load."):
         raise error
-
-
-def test_nothing_is_left_that_a_later_check_would_hear_of():
-    gc.collect()
-    gc.disable()
-    try:
-        told(lambda artist: artist.albums)
-        with warnings.catch_warnings(record=True) as later:
-            warnings.simplefilter("always")
-            gc.collect()
-    finally:
-        gc.enable()
-    assert not [one for one in later if "awaited" in str(one.message)]

@@ -27,8 +27,6 @@ def reading(**advice):
                 first, (MissingGreenlet, DetachedInstanceError)):
             raise
         line = your_line(error.__traceback__)
-        for one in wrapped(error):  # what it was about to await goes now,
-            traceback.clear_frames(one.__traceback__)  # not in a later check
         where = f"your line reads it ({line})" if line else "it is read"
         raise NotYet(
             f"{read} is not loaded when {where}: "
