@@ -3,6 +3,7 @@
 from ..drawing.figure import Figure
 from ..drawing.looks import BLUE, GREY
 from ..drawing.svg import arrow, box, picture, text
+from ..trace.sqlalchemy_private import most_overflow
 
 SLOT, GAP, TOP, BOX = 16, 6, 44, 176
 
@@ -51,8 +52,7 @@ def _counts(pool):
 
 
 def _overflow(pool):
-    # The pool has no public name for the most that it may open beyond size.
-    return max(pool._max_overflow, 0)
+    return max(most_overflow(pool), 0)
 
 
 def _places(pool):

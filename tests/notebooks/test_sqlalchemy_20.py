@@ -21,7 +21,7 @@ LOCK = ROOT / "tests" / "sqlalchemy-2.0.txt"
 PLACE = ROOT / ".venv-sqlalchemy-2.0" / "site-packages"
 UNITS = ["teaching/test_exercises.py", "teaching/test_claims.py",
          "house/test_labsupport.py", "instruments/test_switches.py",
-         "instruments/test_lag.py", "trace/test_trace.py"]
+         "instruments/test_lag.py", "instruments/test_pool_gauge.py", "trace"]
 
 pytestmark = pytest.mark.skipif(
     version("sqlalchemy").startswith("2.0"),
