@@ -21,6 +21,7 @@ _HOME = {
     "postgres": "databases",
     "predict": "teaching.predictions",
     "report": "notebook.report",
+    "settle": "teaching.predictions",
     "sqlite": "databases",
     "trace_switches": "instruments.switches",
     "unless_missing": "measuring.driver_endings",

@@ -7,7 +7,15 @@ from __future__ import annotations
 
 import datetime
 
-from sqlalchemy import Column, ForeignKey, String, Table, func, insert
+from sqlalchemy import (
+    Column,
+    ForeignKey,
+    String,
+    Table,
+    func,
+    insert,
+    text,
+)
 from sqlalchemy.ext.asyncio import AsyncAttrs
 from sqlalchemy.orm import (
     DeclarativeBase,
@@ -94,18 +102,40 @@ CATALOGUE = {  # artist → title of the album → titles of its tracks
         "Gravel Road": ["Dust", "Mile Nine", "Porch"],
     },
 }
+# How long the old tables are waited for, if a transaction holds them.
+PATIENCE = {"postgresql": "SET LOCAL lock_timeout = '5s'",
+            "mysql": "SET SESSION lock_wait_timeout = 5"}
 PLAYLISTS = {"Rainy Sunday": ["Slow Rain", "Window", "Lamp"],
              "Late Shift": ["Lantern", "Signal", "Dust"]}
 
 
-async def seed(engine):
-    """Create the tables in ``engine``'s empty database and fill them.
+def invented(random):
+    """A catalogue like ``CATALOGUE`` that nobody has seen.
+
+    Takes a random.Random. Four to seven artists with up to three albums;
+    at least one artist has none. No title is there twice.
+    """
+    numbers = iter(random.sample(range(100, 1000), 100))
+    catalogue = {}
+    for artist in range(random.randint(4, 7)):
+        albums = {f"Album {next(numbers)}": [
+            f"Track {next(numbers)}" for _ in range(random.randint(1, 4))]
+            for _ in range(random.randint(1, 3))}
+        catalogue[f"Artist {next(numbers)}"] = albums
+    catalogue[random.choice(list(catalogue))] = {}
+    return catalogue
+
+
+async def seed(engine, catalogue=CATALOGUE):
+    """Create the tables of the shop in ``engine``'s database and fill them.
 
     Three artists, six albums, seventeen tracks, two playlists; each id
-    counts from 1 in the order of ``CATALOGUE``.
+    counts from 1 in the order of ``CATALOGUE``. A shop that is there already
+    is replaced, so a cell that seeds can be run again. Raises DBAPIError
+    after some seconds if somebody holds the old tables in a transaction.
     """
     artists, albums, tracks = [], [], []
-    for name, discography in CATALOGUE.items():
+    for name, discography in catalogue.items():
         artists.append({"name": name, "biography": f"{name}, since 1998."})
         for title, songs in discography.items():
             albums.append({"title": title, "stock": 3,
@@ -115,12 +145,16 @@ async def seed(engine):
     number = {track["title"]: i for i, track in enumerate(tracks, 1)}
     members = [{"track_id": number[title], "playlist_id": i}
                for i, titles in enumerate(PLAYLISTS.values(), 1)
-               for title in titles]
+               for title in titles if title in number]
     async with engine.begin() as connection:
+        if patience := PATIENCE.get(engine.dialect.name):
+            await connection.execute(text(patience))
+        await connection.run_sync(Base.metadata.drop_all)
         await connection.run_sync(Base.metadata.create_all)
         await connection.execute(insert(Artist), artists)
         await connection.execute(insert(Album), albums)
         await connection.execute(insert(Track), tracks)
         await connection.execute(
             insert(Playlist), [{"name": name} for name in PLAYLISTS])
-        await connection.execute(insert(track_playlist), members)
+        if members:
+            await connection.execute(insert(track_playlist), members)

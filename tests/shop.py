@@ -25,7 +25,7 @@ async def engine_on(driver, **options):
         yield engine
     finally:
         await engine.dispose()
-        await (db.drop() if driver == "aiosqlite" else db.drop(force=True))
+        await db.drop(force=True)
 
 
 def in_shop(work, driver):

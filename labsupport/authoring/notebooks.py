@@ -8,6 +8,7 @@ widgets, no times, no paths. What can be derived is derived: the navigation,
 the stubs (from the solutions), the ids of cells, the map of the course.
 """
 
+import hashlib
 import json
 import re
 import sys
@@ -193,30 +194,68 @@ def author(path):
     """Run the notebook at ``path`` and store it; True if the file changed."""
     old = path.read_text(encoding="utf-8")
     notebook = normalise(path, read(path))
-    known = {}
-    for cell in notebook.cells:
+    known, current = {}, []
+    for cell, drawn_by in zip(notebook.cells, drawn_bys(notebook)):
         if cell.cell_type == "code":
             known[cell.id] = cell.outputs
+            if cell.metadata.pop("drawn_by", None) == drawn_by \
+                    or not has_picture(cell):
+                current.append(cell.id)
             cell.outputs, cell.execution_count = [], None
     normalise(path, execute(path, notebook))
-    for cell in notebook.cells:
-        if cell.cell_type == "code" \
+    for cell, drawn_by in zip(notebook.cells, drawn_bys(notebook)):
+        if cell.id in current \
                 and _compared(cell.outputs) == _compared(known[cell.id]):
             cell.outputs = known[cell.id]
+        if has_picture(cell):
+            cell.metadata["drawn_by"] = drawn_by
     new = text(notebook)
     path.write_text(new, encoding="utf-8")
     return new != old
 
 
+def has_picture(cell):
+    """Whether a picture is among the stored outputs of a cell."""
+    return bool(PICTURE.search(_plain(cell.get("outputs", []))))
+
+
+def drawn_bys(notebook):
+    """For each cell a digest (str) of all that a picture of it depends on.
+
+    That is the code up to this cell, and the code that draws. Pictures show
+    real times, so a run cannot tell an old one from a new one.
+    """
+    digest = hashlib.sha256()
+    for path in sorted((ROOT / "labsupport").rglob("*.py")):
+        source = path.read_text(encoding="utf-8")
+        if path.parent.name == "drawing" or "drawing.svg import" in source:
+            digest.update(source.encode())
+    found = []
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            digest.update(cell.source.encode())
+        found.append(digest.hexdigest()[:16])
+    return found
+
+
 def _compared(outputs):
     """What a comparison looks at: all but the times in a picture."""
-    return PICTURE.sub("", json.dumps(outputs, sort_keys=True).replace(
-        r'\"', '"'))
+    return PICTURE.sub("", _plain(outputs))
+
+
+def _plain(outputs):
+    return json.dumps(outputs, sort_keys=True).replace(r'\"', '"')
 
 
 def main(command, names):
     """Run ``check`` or ``author``; returns the exit code."""
     paths = [Path(name).resolve() for name in names] or lessons()
+    known = {path.name for path in lessons()}
+    for path in paths:
+        if not path.is_file() or path.name not in known:
+            print(f"{path} is no lesson: name files of notebooks/, or none "
+                  "for all of them.", file=sys.stderr)
+            return 2
     if command == "check":
         bad = [path for path in [*paths, MAP] if stale(path)]
         for path in bad:

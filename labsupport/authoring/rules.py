@@ -4,13 +4,14 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
-from .notebooks import exercise_of, read, role
+from .notebooks import drawn_bys, exercise_of, has_picture, read, role
 
-BODY = ("section", "predict", "run", "explain", "claim", "instrument",
-        "failure", "fix", "setup")
+BODY = ("section", "predict", "settle", "run", "explain", "claim",
+        "instrument", "failure", "fix", "setup")
 EXERCISE = ("exercise", "stub", "check", "hint", "solution")
 ENDING = ("mistakes", "recap", "teardown", "sources")
-SPEAKING = ("warmup", "predict", "claim", "check", "teardown")
+SPEAKING = ("warmup", "predict", "settle", "claim", "check",
+            "teardown")
 BANNED = re.compile(
     r"\b(simply|just|obviously|easy|easily|trivial|trivially)\b", re.I)
 LINES, COLUMNS, NAMES = 20, 79, 7
@@ -20,8 +21,8 @@ def template_order(path, notebook):
     """title, objectives, warm-up …, in the order of the template."""
     roles = " ".join(role(cell) or "untagged" for cell in notebook.cells)
     one_exercise = " ".join(EXERCISE)
-    pattern = (rf"title objectives( warmup){{2}}( (setup|explain))+ story"
-               rf"( ({'|'.join(BODY)}|{one_exercise}))+ "
+    pattern = (r"title objectives( warmup){2}( (setup|settle|explain))+ "
+               rf"story( ({'|'.join(BODY)}|{one_exercise}))+ "
                + " ".join(ENDING))
     if not re.fullmatch(pattern, roles):
         yield f"the cells are not in the template's order: {roles}"
@@ -176,9 +177,31 @@ def cures(path, notebook):
             yield f"{tag} has no cure"
 
 
+def predictions(path, notebook):
+    """Every question is settled later, once, by what the run has found."""
+    asked, settled = [], []
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            asked += re.findall(r'^predict\("(.+?)"\)', cell.source, re.M)
+            for found in re.findall(r'^settle\("(.+?)", ', cell.source, re.M):
+                if found not in asked:
+                    yield f"{found} is settled before it is asked"
+                settled.append(found)
+    if sorted(asked) != sorted(settled):
+        yield f"asked {sorted(asked)}, settled {sorted(settled)}"
+
+
+def pictures(path, notebook):
+    """No stored picture is older than the code that draws it."""
+    for cell, drawn_by in zip(notebook.cells, drawn_bys(notebook)):
+        if has_picture(cell) and cell.metadata.get("drawn_by") != drawn_by:
+            yield f"{cell.id}: the picture is older than its code"
+
+
 RULES = (template_order, exercises, headings, alt_text, code_size, ids,
          new_names, words, links, nothing_fetched, executed,
-         failures_are_proved, cures)
+         failures_are_proved, cures,
+         predictions, pictures)
 
 
 def faults(path: Path, notebook):

@@ -1,17 +1,23 @@
 """A fresh database of SQLite."""
 
 import asyncio
+import os
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from sqlalchemy import URL
 
 from ..servers.keeper import Kept
-from .shared import keep
+from .fresh import Database, keep
 
 
 @dataclass(frozen=True)
-class SQLiteDatabase:
-    """A database of SQLite, in a file of its own; ``aiosqlite`` is its URL."""
+class SQLiteDatabase(Database):
+    """A database of SQLite, in a file of its own; ``aiosqlite`` is its URL.
+
+    There is no server to ask for connections: on Linux those of this process
+    are seen, on macOS and Windows none.
+    """
 
     aiosqlite: URL
     _directory: Kept = field(repr=False)
@@ -19,8 +25,12 @@ class SQLiteDatabase:
     def __str__(self):
         return "SQLite: a fresh database in a file of its own"
 
-    async def drop(self):
-        """Remove the file."""
+    async def _holders(self):
+        file = os.path.realpath(self.aiosqlite.database)
+        return ["its file is open" for opened in Path("/proc/self/fd").glob("*")
+                if os.path.realpath(opened) == file]
+
+    async def _remove(self):
         await asyncio.to_thread(self._directory.stop)
 
 

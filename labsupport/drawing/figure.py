@@ -24,6 +24,8 @@ class Figure:
         data = quote(self.svg, safe=" =/:;,()'!*@[]{}|~$+?")
         return (f'<img alt="{escape(self.alt)}" '
                 f'src="data:image/svg+xml,{data}">\n'
+                # For who looks; a screen reader has read the alt text.
+                f'<div aria-hidden="true">{escape(self.alt)}</div>'
                 "<details><summary>the same as text</summary>"
                 f"<pre>{escape(self.text)}</pre></details>")
 

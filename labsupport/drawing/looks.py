@@ -52,6 +52,14 @@ BAD = {
     "invalidated": "× invalidated", "closed": "× closed",
     "detached": "× detached",
 }
+# What a card says in short: its sign, and the colour of its edge.
+TONES = {
+    "good": ("✓", GREEN),
+    "bad": ("✗", VERMILION),
+    "partly": ("◐", ORANGE),
+    "open": ("○", GREY),
+    "asked": ("?", BLUE),
+}
 # How a scenario ends: sign, colour, what it means.
 SIGNS = {
     "right": ("✓", GREEN, "right"),
@@ -59,4 +67,5 @@ SIGNS = {
     "wrong": ("▲", ORANGE, "wrong, and nothing is raised"),
     "hangs": ("∞", PINK, "never ends"),
     "none": ("–", GREY, "does not apply"),
+    "seen": ("·", SKY, "seen, and not judged"),
 }

@@ -25,15 +25,13 @@ from typing import NamedTuple
 import greenlet
 
 from ..drawing.figure import Figure
-from ..drawing.looks import BLUE, VERMILION
-from ..drawing.svg import line, picture, stroke, text
+from ..drawing.lag_chart import lag_chart
 from ..notebook.stacks import Line, yours
 
 BEAT = 0.01  # seconds
 BLOCKED = 0.2  # seconds that a line must hold the loop at a stretch
 UNSEEN = 0.05  # seconds that a look may charge without processor time
 MOST = 0.75  # of a function's time: then its slowest lines tell the story
-WIDTH, HEIGHT, LEFT, TOP = 640, 130, 64, 44
 
 
 class Blocker(NamedTuple):
@@ -47,7 +45,9 @@ class Blocker(NamedTuple):
     function: str
 
     def __str__(self):
-        return self.line + f"  in {self.function}" * bool(self.function)
+        if not self.function:
+            return self.line
+        return f"{self.line}  in {self.function}"
 
 
 class Lag:
@@ -73,7 +73,9 @@ class Lag:
         words = "\n".join(["blocked the event loop:", *(
             f"  {blocker}" for blocker in self.blockers)]
         ) if self.blockers else "nothing blocked the event loop"
-        return Figure(_svg(self), "Lag of the event loop over time; "
+        names = [str(blocker) for blocker in self.blockers]
+        return Figure(lag_chart(self.beats, names, BEAT, BLOCKED),
+                      "Lag of the event loop over time; "
                       + words.replace("\n", ""), words)
 
     def __repr__(self):
@@ -226,38 +228,3 @@ def _blockers(filename, function, lines):
         return
     for number in slow:
         yield Blocker(str(Line(filename, number)), function)
-
-
-def _svg(lag):
-    end = max((due + late for due, late in lag.beats), default=0) or BEAT
-    top = max(lag.longest, 0.1)
-    foot = TOP + HEIGHT
-
-    def x(seconds):
-        return round(LEFT + WIDTH * seconds / end, 1)
-
-    def y(seconds):
-        return round(foot - HEIGHT * seconds / top, 1)
-
-    shapes = [text(16, 24, "lag of the event loop", kind="head"),
-              text(LEFT - 6, TOP + 4, f"{top * 1000:.0f} ms", kind="small",
-                   anchor="end"),
-              text(LEFT - 6, foot + 4, "0 ms", kind="small", anchor="end"),
-              text(LEFT + WIDTH, foot + 16, f"{end:.2f} s", kind="small",
-                   anchor="end"),
-              stroke(f"M{LEFT} {foot}H{LEFT + WIDTH}"),
-              line(LEFT, TOP, LEFT + WIDTH, TOP)]
-    for due, late in lag.beats:
-        bad = lag.blockers and late >= BLOCKED
-        if late >= BEAT:  # the lag grows until the beat comes; less is noise
-            shapes.append(
-                f'<path d="M{x(due)} {foot}L{x(due + late)} {y(late)}V{foot}Z"'
-                f' fill="{VERMILION if bad else BLUE}"/>')
-        if bad:
-            shapes.append(text(x(due + late), y(late) - 5, "✗ blocked",
-                               kind="bad", anchor="end"))
-    names = [str(blocker) for blocker in lag.blockers] or [
-        "nothing blocked it"]
-    shapes += [text(LEFT, foot + 34 + 16 * number, name, kind="small")
-               for number, name in enumerate(names)]
-    return picture(LEFT + WIDTH + 24, foot + 34 + 16 * len(names), *shapes)

@@ -26,13 +26,13 @@ from dataclasses import dataclass
 from statistics import median
 
 from ..drawing.figure import Figure
-from ..drawing.looks import BLUE, GREEN
-from ..drawing.svg import box, picture, text
-from .load import Candidate, in_process
+from ..drawing.ratio_chart import ratio_chart
+from .load import LONGEST, Candidate, in_process, in_range
 
 MARGIN = 0.04  # an A/A pair on a quiet machine shows 3 % at most
 TIE = 0.10  # noise is no tie: at most that much may be between the two
 CONFIDENCE = 0.95
+MOST_USERS = 1000  # each is a task, and holds a connection
 
 
 @dataclass(frozen=True)
@@ -126,8 +126,12 @@ class Comparison:
         return "\n".join(lines)
 
     def _repr_html_(self):
-        return Figure(_picture(self), repr(self).replace("\n", ";"),
-                      repr(self))._repr_html_()
+        first, *others = self.names
+        panels = {of: {name: self.ratio(name, first, of) for name in others}
+                  for of in ("cpu", "wall")}
+        return Figure(ratio_chart(first, panels),
+                      repr(self).replace("\n", ";"), repr(self)
+                      )._repr_html_()
 
 
 async def compare(candidates, *, seconds=8, concurrency=5):
@@ -136,10 +140,13 @@ async def compare(candidates, *, seconds=8, concurrency=5):
     Takes two or more. Each is run by ``concurrency`` users in a closed loop.
     ``seconds`` of measuring are shared by all; preparation adds 1 to 3 s.
     Raises LoadError if a candidate fails, TypeError if one cannot be sent to
-    the load process, ValueError if there is only one.
+    the load process, ValueError if there is only one, or for a number that
+    is out of range.
     """
     if len(candidates) < 2:
         raise ValueError("A comparison needs two candidates.")
+    in_range("seconds", seconds, LONGEST)
+    in_range("concurrency", concurrency, MOST_USERS, whole=True)
     jobs = [Candidate(*candidate).job(name)
             for name, candidate in candidates.items()]
     rows = await in_process(
@@ -178,58 +185,3 @@ def _strayed(middle, low, high):
     """How far a control is from 1, or may be: the margin that it asks for."""
     width = math.sqrt(high / low) if low else math.inf
     return max(middle, 1 / middle, width) - 1
-
-
-LEFT, RIGHT, ROW = 170, 560, 24  # of the picture: the axis, and a line
-
-
-def _picture(result):
-    """Ratios to the first candidate as dots with intervals (SVG)."""
-    first, *others = result.names
-    panels = [(of, words, [result.ratio(name, first, of) for name in others])
-              for of, words in (("cpu", "CPU per operation"),
-                                ("wall", "wall time"))]
-    ends = [end for *_, ratios in panels for ratio in ratios
-            for end in (ratio.low, ratio.high) if 0 < end < math.inf]
-    low, high = math.log(min([.8, *ends])), math.log(max([1.25, *ends]))
-
-    def x(value):
-        value = min(max(math.log(value or 1e-9), low), high)
-        return round(LEFT + (value - low) / (high - low) * (RIGHT - LEFT), 1)
-
-    shapes, top = [], 10
-    for of, words, ratios in panels:
-        shapes.append(text(10, top + 16, f"{words}, against {first}",
-                           kind="head"))
-        for line, (name, ratio) in enumerate(zip(others, ratios)):
-            y = top + 38 + line * ROW
-            left, right = x(1 / (1 + ratio.margin)), x(1 + ratio.margin)
-            shapes += [
-                box(left, y - 11, right - left, 22, colour="#8884"),
-                text(10, y + 4, name[:22]),
-                _dot(x(ratio.median), x(ratio.low), x(ratio.high), y, of),
-                text(RIGHT + 14, y + 4,
-                     f"× {ratio.median:.2f} [{ratio.low:.2f}–"
-                     f"{ratio.high:.2f}] {ratio.verdict}", kind="small")]
-        shapes.append(f'<path d="M{x(1)} {top + 25}V{y + 13}" '
-                      'stroke="#888"/>')
-        top = y + 16
-    shapes += [text(x(tick), top + 14, f"× {tick:g}", kind="small",
-                    anchor="middle")
-               for tick in (.05, .1, .2, .5, 1, 2, 5, 10, 20, 50, 100)
-               if low <= math.log(tick) <= high]
-    shapes.append(text(10, top + 34, "Grey: the margin that the controls "
-                       "allow. An interval outside it is a verdict.",
-                       kind="small"))
-    return picture(760, top + 46, *shapes)
-
-
-def _dot(at, low, high, y, of):
-    """A median with its interval: a circle for CPU, a square for wall."""
-    colour = BLUE if of == "cpu" else GREEN
-    mark = (f'<circle cx="{at}" cy="{y}" r="5" fill="{colour}"/>'
-            if of == "cpu" else
-            f'<rect x="{at - 4:.1f}" y="{y - 4}" width="8" height="8" '
-            f'fill="{colour}"/>')
-    return (f'<path d="M{low} {y}H{high}" stroke="{colour}" '
-            f'stroke-width="2"/>{mark}')

@@ -31,7 +31,6 @@ import inspect
 import json
 import math
 import os
-import random
 import subprocess
 import sys
 import tempfile
@@ -42,11 +41,12 @@ from typing import NamedTuple
 from sqlalchemy import make_url
 
 from ..drawing.figure import Figure
-from ..drawing.looks import BLUE, GREEN
-from ..drawing.svg import line, picture, text
+from ..drawing.latency_chart import latency_chart
 from ..notebook.progress import progress
 from ..notebook.sources import program
 
+MOST = 100_000  # operations of a run: both processes keep each one's times
+LONGEST = 3600  # seconds of a run
 TICK = 0.2  # seconds; Jupyter's interrupt is noticed when the loop wakes
 
 
@@ -112,43 +112,9 @@ class OpenLoop:
                 "latency: from the intended start, and from the actual one")
 
     def _repr_html_(self):
-        return Figure(_quantiles(self.intended, self.actual),
+        return Figure(latency_chart(self.intended, self.actual),
                       "Latency by percentile: " + repr(self), repr(self)
                       )._repr_html_()
-
-
-def _quantiles(intended, actual):
-    """Latency over percentile (SVG); each step right is a tenfold rarity."""
-    width, height, left, bottom = 560, 240, 70, 200
-    tail = math.log10(max(len(intended), 10))
-    top = max(intended[-1], 1e-6)
-    shapes = [text(left, 20, "latency, by the part of the operations that "
-                   "it covers", kind="small")]
-    for part in (.5, .9, .99, .999):
-        if (far := -math.log10(1 - part) / tail) <= 1:
-            x = left + far * (width - left - 30)
-            shapes += [line(x, 34, x, bottom),
-                       text(x, bottom + 18, f"{100 * part:g} %",
-                            kind="small", anchor="middle")]
-    for share in (0, .5, 1):
-        y = bottom - share * (bottom - 40)
-        shapes += [line(left, y, width - 30, y),
-                   text(left - 8, y + 4, f"{1000 * share * top:.1f} ms",
-                        kind="small", anchor="end")]
-    for number, (latency, colour, dash, words) in enumerate((
-            (intended, BLUE, "", "— from the intended start"),
-            (actual, GREEN, "6 4", "- - from the actual start"))):
-        points = []
-        for step in range(101):
-            part = 1 - 10 ** (-tail * step / 100) if step < 100 else 1
-            x = left + step / 100 * (width - left - 30)
-            y = bottom - latency.quantile(part) / top * (bottom - 40)
-            points.append(f"{x:.0f},{y:.1f}")
-        shapes += [f'<polyline points="{" ".join(points)}" fill="none" '
-                   f'stroke="{colour}" stroke-width="2" '
-                   f'stroke-dasharray="{dash}"/>',
-                   text(left + 8, 52 + 18 * number, words, kind="small")]
-    return picture(width, height, *shapes)
 
 
 async def open_loop(function, url, *, rate, seconds, users=None,
@@ -160,20 +126,32 @@ async def open_loop(function, url, *, rate, seconds, users=None,
     distances. ``users`` is how many may be under way at once (None: any
     number); with few of them an operation starts later than intended.
     Exceptions of an operation are counted. Raises LoadError if the first
-    one, before the schedule begins, fails.
+    one, before the schedule begins, fails, and ValueError for a number that
+    is out of range or when nothing comes due.
     """
-    chance = random.Random(seed)
-    due, times = 0.0, []
-    while True:
-        due += chance.expovariate(rate) if poisson else 1 / rate
-        if due >= seconds:
-            break
-        times.append(due)
+    in_range("rate", rate, MOST)
+    in_range("seconds", seconds, LONGEST)
+    in_range("rate × seconds", rate * seconds, MOST)
+    if users is not None:
+        in_range("users", users, MOST, whole=True)
     rows = await in_process(
-        {"loop": "open", "candidates": [Candidate(function, url).job(
-            function.__name__)], "times": times, "users": users or len(times)},
-        f"{len(times)} operations by schedule")
+        {"loop": "open", "rate": rate, "seconds": seconds, "users": users,
+         "poisson": poisson, "seed": seed, "candidates": [
+             Candidate(function, url).job(function.__name__)]},
+        f"{rate:g} operations a second by schedule")
+    if not rows:
+        raise ValueError(f"Nothing came due in {seconds} s at a rate of "
+                         f"{rate}: take more seconds, or a higher rate.")
     return OpenLoop(rows)
+
+
+def in_range(name, given, most, whole=False):
+    """Raises ValueError unless 0 < ``given`` <= ``most``."""
+    kinds = int if whole else (int, float)
+    if not isinstance(given, kinds) or not 0 < given <= most:
+        raise ValueError(f"{name} is {given!r}: take a "
+                         + ("whole " if whole else "")
+                         + f"number above 0 and not above {most}.")
 
 
 async def in_process(job, words):

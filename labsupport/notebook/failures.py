@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import re
-import textwrap
 import traceback
 import warnings
 from collections.abc import Coroutine
@@ -11,9 +10,8 @@ from dataclasses import dataclass
 
 from sqlalchemy.exc import MissingGreenlet
 
+from ..drawing.card import Card, show
 from .stacks import your_line
-
-WIDTH = 79
 
 # A refused wait leaves coroutines of the driver that nobody awaits. Most are
 # closed in _tidy; these are freed by SQLAlchemy before we can.
@@ -29,15 +27,12 @@ class Failure:
     message: str = ""
     line: str = ""
 
-    def __str__(self):
-        rows = [("raised", self.chain[0].__name__)]
-        rows += [("caused by", cause.__name__) for cause in self.chain[1:]]
+    def card(self):
+        """The Card that says so."""
+        rows = [("caused by", cause.__name__) for cause in self.chain[1:]]
         rows += [("says", self.message), ("your line", self.line)]
-        return "\n".join(
-            textwrap.fill(text, WIDTH, initial_indent=f"{label:<10} ",
-                          subsequent_indent=" " * 11)
-            for label, text in rows if text
-        )
+        return Card("bad", f"raised {self.chain[0].__name__}",
+                    [row for row in rows if row[1]], code=("your line",))
 
 
 class expect_failure:
@@ -86,7 +81,7 @@ class expect_failure:
                 f"{failure.message!r}.")
         _tidy(chain)
         if self._show:
-            print(failure)
+            show(failure.card())
         return True
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import contextmanager
+from html import escape
 
 from ..drawing.figure import widget_bundle
 
@@ -19,7 +20,7 @@ def progress(text):
     shown = []
 
     def html():
-        return f'<span role="status">⏳ {text} …</span>'
+        return f'<span role="status">⏳ {escape(text)} …</span>'
 
     def show():
         from IPython import get_ipython

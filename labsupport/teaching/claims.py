@@ -5,16 +5,18 @@ and the corrected statement. A notebook proves a verdict with ``claim``.
 """
 
 import json
-import textwrap
 from pathlib import Path
 
+from ..drawing.card import Card, show
+
+TONES = {"true": "good", "false": "bad", "imprecise": "partly"}
 LEDGER = json.loads(
     Path(__file__).with_name("claims.json").read_text(encoding="utf-8"))
 TOTAL = 93  # claims C01 … C93; the ledger grows with the lessons
 
 
 def claim(claim_id, evidence):
-    """Assert the ledger's verdict on a claim, and print both.
+    """Assert the ledger's verdict on a claim, and show both.
 
     ``evidence`` maps each part of the claim (str) to whether your run bears
     it out (bool). All true: the claim is *true*; none: *false*; some:
@@ -26,15 +28,10 @@ def claim(claim_id, evidence):
         f"{claim_id}: the ledger says {row['verdict']}, this run says "
         f"{verdict}: {evidence}"
     )
-    lines = [f"{claim_id}: {verdict}", f"  said:  {row['said']}"]
-    lines += [f"  {'✓' if holds else '✗'} {part}"
+    tested = [("✓" if holds else "✗", part)
               for part, holds in evidence.items()]
-    lines += [f"  so:    {row['shown']}"]
-    print("\n".join(
-        textwrap.fill(line, 79, subsequent_indent=" " * 9)
-        if line.startswith("  s") else
-        textwrap.fill(line, 79, subsequent_indent=" " * 4)
-        for line in lines))
+    show(Card(TONES[verdict], f"{claim_id}: {verdict}",
+              [("said", row["said"]), *tested, ("keep", row["shown"])]))
 
 
 def verdict_of(parts):

@@ -115,6 +115,9 @@ BROKEN = [
     ("failures_are_proved", tag_only),
     ("failures_are_proved", unproved_failure),
     ("cures", drop_tag("cure-07")),
+    ("predictions", replace("settle", "settle(", "print(")),
+    ("predictions", replace("predict", "P08.", "P07.")),
+    ("pictures", replace("setup", "%xmode Minimal", "%xmode Plain")),
 ]
 
 

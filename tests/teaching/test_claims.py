@@ -15,13 +15,13 @@ def proved(notebooks):
     cells = {}
     for name, notebook in notebooks.items():
         for cell in notebook.cells:
-            printed = "".join(output.get("text", "")
-                              for output in cell.get("outputs", []))
+            printed = "\n".join(output.get("data", {}).get("text/plain", "")
+                                for output in cell.get("outputs", []))
             for tag in cell.metadata.tags:
                 claim_id = tag.removeprefix("claim-")
                 if tag != claim_id and claim_id in LEDGER \
                         and f'claim("{claim_id}", ' in cell.source \
-                        and f"{claim_id}: {LEDGER[claim_id]['verdict']}\n" \
+                        and f" {claim_id}: {LEDGER[claim_id]['verdict']}\n" \
                         in printed:
                     cells.setdefault(claim_id, []).append(name)
     return cells

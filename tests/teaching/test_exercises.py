@@ -1,15 +1,27 @@
 """Each exercise, three ways: its stub, the solution shown, wrong answers."""
 
 import asyncio
+import gc
 import warnings
+from dataclasses import replace
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.pool import Pool
 
 from labsupport.authoring import notebooks as authoring
 from labsupport.authoring.notebooks import exercise_of, role
+from labsupport.databases import postgres as postgres_database
+from labsupport.databases import sqlite
 from labsupport.servers import postgres
 from labsupport.teaching import exercises as machinery
-from labsupport.teaching.exercises import Exercise, Misconception, NotYet, stub_of
+from labsupport.teaching.exercises import (
+    Exercise,
+    Misconception,
+    NotYet,
+    leftovers,
+    stub_of,
+)
 
 
 def shown():
@@ -54,10 +66,16 @@ def prove(exercise_id, solution, name, imports):
         right = await of(solution)
         assert right.state == "correct", f"the solution: {right}"
         plain = solution.replace("  # yours", "")
-        assert machinery.find(exercise_id).misconceptions
-        for wrong in machinery.find(exercise_id).misconceptions:
+        exercise = machinery.find(exercise_id)
+        assert len(exercise.also_right) >= 2 \
+            and len(exercise.misconceptions) >= 4, "too few answers are tried"
+        for source in exercise.also_right:
+            result = await of(source)
+            assert result.state == "correct", f"{source}: {result}"
+        for wrong in exercise.misconceptions:
             assert wrong.old in plain, f"nothing to break: {wrong.old}"
-            result = await of(plain.replace(wrong.old, wrong.new))
+            result = await of(plain.replace(wrong.old, wrong.new)
+                              if wrong.old else wrong.new)
             assert result.state == "not yet", f"{wrong.new}: {result}"
             assert wrong.says in result.message, f"{wrong.new}: {result}"
 
@@ -96,6 +114,10 @@ SOLUTION = """async def double(number):
     return 2 * number  # yours"""
 
 
+DOUBLED = """async def double(number):
+    return number + number"""
+
+
 @pytest.fixture
 def doubling(monkeypatch):
     async def check(answer):
@@ -103,9 +125,10 @@ def doubling(monkeypatch):
             raise NotYet("three is not doubled")
         return "doubled."
 
-    def register(check=check, wrong=Misconception("2 *", "3 *", "three")):
-        monkeypatch.setitem(machinery.REGISTRY, "E99.1",
-                            Exercise(check, ("a hint",), (wrong,)))
+    def register(check=check, wrong=Misconception("2 *", "3 *", "three"),
+                 also=DOUBLED):
+        monkeypatch.setitem(machinery.REGISTRY, "E99.1", Exercise(
+            check, ("a hint",), (wrong,) * 4, (also, DOUBLED)))
 
     monkeypatch.setattr(machinery, "import_module", lambda *_: None)
     register()
@@ -134,6 +157,85 @@ def test_a_check_that_takes_everything_is_rejected(doubling):
     doubling(check=credulous)
     with pytest.raises(AssertionError, match="3 \\*"):
         prove("E99.1", SOLUTION, "double", "")
+
+
+def test_a_right_answer_that_is_refused_is_noticed(doubling):
+    doubling(also="async def double(number):\n    return 6 + number")
+    with pytest.raises(AssertionError, match="6 \\+ number"):
+        prove("E99.1", SOLUTION, "double", "")
+
+
+def test_too_few_answers_are_noticed(doubling):
+    exercise = machinery.REGISTRY["E99.1"]
+    for few in (replace(exercise, misconceptions=exercise.misconceptions[1:]),
+                replace(exercise, also_right=())):
+        machinery.REGISTRY["E99.1"] = few
+        with pytest.raises(AssertionError, match="too few"):
+            prove("E99.1", SOLUTION, "double", "")
+
+
+@pytest.mark.parametrize("leave", [
+    "kept.append(await engine.connect())",
+    "await engine.connect()",
+    "kept.append(engine); await engine.connect()",
+])
+@pytest.mark.parametrize("driver", ["aiosqlite", "asyncpg"])
+def test_a_connection_left_open_is_noticed(server, doubling, leave, driver):
+    async def check(answer):
+        async with machinery.shop(
+                postgres_database if driver == "asyncpg" else sqlite,
+                driver) as engine:
+            await answer(engine)
+        return "fine."
+
+    doubling(check=check)
+    answer = {}
+    exec(f"kept = []\nasync def answer(engine):\n    {leave}", answer)
+
+    async def both():
+        async def decent(engine):
+            async with engine.connect():
+                pass
+
+        return (await machinery.check("E99.1", answer["answer"]),
+                await machinery.check("E99.1", decent))
+
+    left, right = asyncio.run(both())
+    assert left.state == "not yet" and "still checked out" in left.message
+    assert right.state == "correct"
+
+
+def test_a_coroutine_that_is_not_awaited_is_named(doubling):
+    async def forgets(number):
+        asyncio.sleep(0)
+        return 6
+
+    with warnings.catch_warnings(record=True) as caught:
+        result = asyncio.run(machinery.check("E99.1", forgets))
+    assert result.state == "not yet" and "sleep() is called" in result.message
+    assert caught == []  # nothing appears below another cell
+
+
+@pytest.mark.parametrize("use", [
+    "pending.scalar()", "asyncio.run(pending)", "1 / 0"])
+def test_an_error_beside_it_does_not_hide_a_warning(doubling, use):
+    """What the traceback holds is let go before anybody hears of it."""
+    answer = {"asyncio": asyncio}
+    exec(f"async def answer(number):\n    pending = asyncio.sleep(0)\n    {use}",
+         answer)
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = asyncio.run(machinery.check("E99.1", answer["answer"]))
+        gc.collect()
+    assert result.state == "not yet" and "it raises" in result.message
+    assert caught == []
+
+
+def test_a_check_leaves_no_listener():
+    for name, listener in (("checkout", leftovers._checkout),
+                           ("checkin", leftovers._gone)):
+        assert not event.contains(Pool, name, listener)
 
 
 def test_a_misconception_with_the_wrong_message_is_rejected(doubling):

@@ -10,13 +10,17 @@ import re
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from random import Random
 from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from ...databases import sqlite
+from ...drawing.card import Card
 from ...notebook.failures import wrapped
-from ...schema import seed
+from ...notebook.stacks import your_line
+from ...schema import invented, seed
+from .leftovers import NotYet, what_is_left
 
 YOURS = re.compile(r"^(\s*)\S.*  # yours$")
 SECONDS = 20  # an answer that takes longer will not come back
@@ -27,7 +31,8 @@ REGISTRY = {}
 class Misconception(NamedTuple):
     """A wrong answer: the solution with ``old`` replaced by ``new``.
 
-    The check must reject it with a message that contains ``says``.
+    The check must reject it with a message that contains ``says``. Where
+    ``old`` is empty, ``new`` is the whole answer.
     """
 
     old: str
@@ -40,34 +45,38 @@ class Exercise:
     check: object  # async (answer) → what to say when it is correct
     hints: tuple[str, ...]
     misconceptions: tuple[Misconception, ...]
-
-
-class NotYet(Exception):
-    """The answer runs but does something else; the message says what."""
+    also_right: tuple[str, ...]  # other answers (source) that are correct
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an answer did: ``state`` is one of the keys of ``SIGNS``."""
+    """How an answer did: ``state`` is one of the keys of ``TONES``."""
 
     exercise_id: str
     state: str
     message: str
 
-    SIGNS = {"not attempted": "○", "not yet": "✗", "correct": "✓"}
+    TONES = {"not attempted": "open", "not yet": "bad", "correct": "good"}
+
+    def _card(self):
+        return Card(self.TONES[self.state],
+                    f"{self.exercise_id} {self.state}: {self.message}")
 
     def __repr__(self):
-        return (f"{self.SIGNS[self.state]} {self.exercise_id} {self.state}: "
-                f"{self.message}")
+        return repr(self._card())
+
+    def _repr_html_(self):
+        return self._card()._repr_html_()
 
 
-def exercise(exercise_id, *, hints, misconceptions):
+def exercise(exercise_id, *, hints, misconceptions, also_right=()):
     """Register the decorated coroutine function as the check of an exercise.
 
     It takes the answer, raises NotYet or returns a closing remark (str).
     """
     def register(check):
-        REGISTRY[exercise_id] = Exercise(check, hints, misconceptions)
+        REGISTRY[exercise_id] = Exercise(check, hints, misconceptions,
+                                         also_right)
         return check
 
     return register
@@ -83,12 +92,17 @@ def find(exercise_id):
 
 
 async def check(exercise_id, answer):
-    """Run ``answer`` in a database of its own; returns the Outcome."""
+    """Run ``answer`` in a database of its own; returns the Outcome.
+
+    Correct is only what gives all its connections back and awaits all that
+    it has begun.
+    """
     found = find(exercise_id)
     limit = asyncio.timeout(SECONDS)
     try:
-        async with limit:
-            message = await found.check(answer)
+        with what_is_left():
+            async with limit:
+                message = await found.check(answer)
         return Outcome(exercise_id, "correct", message)
     except NotYet as error:
         message = str(error)
@@ -99,7 +113,10 @@ async def check(exercise_id, answer):
                            "write the line that says 'yours', then run both "
                            "cells again.")
         text = next(iter(str(first).splitlines()), "")
+        line = your_line(error.__traceback__)
         message = f"it raises {type(first).__name__}: {text}"
+        if line:
+            message += f" (your line: {line})"
         if limit.expired():
             message = f"it did not come back within {SECONDS} seconds."
     return Outcome(exercise_id, "not yet", message)
@@ -128,26 +145,26 @@ def stub_of(solution):
         blank = match and f"{match[1]}raise NotImplementedError  # yours"
         if not match:
             lines.append(line)
-        elif not (lines and lines[-1].endswith("NotImplementedError  # yours")):
+        elif not (lines and lines[-1].endswith(
+                "NotImplementedError  # yours")):
             lines.append(blank)
     return "\n".join(lines)
 
 
 @asynccontextmanager
-async def shop():
-    """An engine on a seeded record shop of its own, for one check.
+async def shop(database=sqlite, driver="aiosqlite", **options):
+    """An engine on a record shop of its own, for one check.
 
-    Raises NotYet if the answer leaves a connection checked out.
+    What is in the shop is invented, another each time: no constant can be
+    the answer. ``database`` makes the database, ``driver`` names its URL,
+    ``options`` go to the engine.
     """
-    here = await sqlite()
-    engine = create_async_engine(here.aiosqlite, hide_parameters=True)
+    here = await database()
+    engine = create_async_engine(getattr(here, driver), hide_parameters=True,
+                                 **options)
     try:
-        await seed(engine)
+        await seed(engine, invented(Random()))
         yield engine
-        held = engine.pool.checkedout()
-        if held:
-            raise NotYet(f"{held} connection is still checked out at the "
-                         "end: close it, best with 'async with'.")
     finally:
         await engine.dispose()
-        await here.drop()
+        await here.drop(force=True)

@@ -1,0 +1,57 @@
+"""A card: what was said, what the run found, what to keep."""
+
+import textwrap
+from html import escape
+
+from .looks import TONES
+
+WIDTH = 79
+
+
+class Card:
+    """A few labelled lines below a cell, in HTML and as the same plain text.
+
+    ``tone`` is a key of ``looks.TONES``, ``title`` one line (str), ``rows``
+    are pairs of a label, which may be empty, and a text (str). ``code`` has
+    the labels whose text is code.
+    """
+
+    def __init__(self, tone, title, rows=(), code=()):
+        self.tone, self.title = tone, title
+        self.rows, self.code = list(rows), code
+
+    def __repr__(self):
+        width = max((len(label) for label, _ in self.rows), default=0)
+        lines = [textwrap.fill(f"{TONES[self.tone][0]} {self.title}", WIDTH,
+                               subsequent_indent="  ")]
+        lines += [textwrap.fill(
+            text, WIDTH, initial_indent=f"  {label:<{width}}  ",
+            subsequent_indent=" " * (width + 4)) for label, text in self.rows]
+        return "\n".join(lines)
+
+    def _repr_html_(self):
+        # The ink is the page's own: readable on a light and on a dark one.
+        sign, colour = TONES[self.tone]
+        rows = "".join(self._row(label, text) for label, text in self.rows)
+        return (f'<div style="border-left:4px solid {colour};'
+                'padding:2px 0 2px 12px;max-width:52em;line-height:1.5">'
+                f"<b>{sign} {escape(self.title)}</b>{rows}</div>")
+
+    def _row(self, label, text):
+        shown = escape(text)
+        if label in self.code:
+            shown = f"<code>{shown}</code>"
+        head = f"<i>{escape(label)}</i> " if label else ""
+        return f"<div>{head}{shown}</div>"
+
+
+def show(card):
+    """Show something below the cell that runs; elsewhere print its text."""
+    from IPython import get_ipython
+
+    if get_ipython() is None:
+        print(card)
+    else:
+        from IPython.display import display
+
+        display(card)

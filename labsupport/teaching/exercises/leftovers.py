@@ -1,0 +1,86 @@
+"""What an answer leaves behind: connections, and coroutines nobody awaits."""
+
+import gc
+import inspect
+import logging
+import re
+import traceback
+import warnings
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from sqlalchemy import event
+from sqlalchemy.pool import Pool
+
+_out = ContextVar("_out", default=None)  # the records that are checked out
+
+
+class NotYet(Exception):
+    """The answer runs but does something else; the message says what."""
+
+
+@contextmanager
+def what_is_left():
+    """A block that raises NotYet if something is left when it ends well.
+
+    A connection counts that is taken from a pool of whatever engine inside
+    the block, by its task or by one that it starts, and does not come back;
+    so does a coroutine that is never awaited. Their warnings go no further.
+    """
+    out = set()
+    token = _out.set(out)
+    log = logging.getLogger("sqlalchemy.pool")  # says it once more
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    event.listen(Pool, "checkout", _checkout)
+    for name in ("checkin", "detach", "close"):
+        event.listen(Pool, name, _gone)
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                yield
+            except Exception as error:
+                _let_go(error)
+                raise
+            held = len(out)
+            gc.collect()  # what nobody holds complains now
+    finally:
+        event.remove(Pool, "checkout", _checkout)
+        for name in ("checkin", "detach", "close"):
+            event.remove(Pool, name, _gone)
+        _out.reset(token)
+        log.setLevel(level)
+    said = [str(one.message) for one in caught]
+    if held or any("non-checked-in connection" in text for text in said):
+        raise NotYet("a connection is still checked out at the end: close "
+                     "it, best with 'async with'.")
+    for text in said:
+        if found := re.match(r"coroutine '(.+)' was never awaited", text):
+            raise NotYet(f"{found[1]}() is called and never awaited: write "
+                         "'await' before the call.")
+
+
+def _let_go(error):
+    """Free what the frames of a traceback hold, while nobody hears it.
+
+    Later it would complain below whichever cell runs then.
+    """
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        if inspect.iscoroutine(getattr(error, "obj", None)):
+            error.obj.close()  # its attribute was wanted
+        error = error.__context__
+    gc.collect()
+
+
+def _checkout(_connection, record, _proxy):
+    out = _out.get()
+    if out is not None:
+        out.add(record)
+
+
+def _gone(_connection, record):
+    out = _out.get()
+    if out is not None:
+        out.discard(record)
