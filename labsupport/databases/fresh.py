@@ -1,6 +1,7 @@
 """What every fresh database can do."""
 
 import asyncio
+import gc
 import time
 
 from ..servers import ServerError
@@ -25,6 +26,7 @@ class Database:
 
         Raises RuntimeError that says who still is.
         """
+        gc.collect()  # an engine that a cell, run again, has replaced
         deadline = time.monotonic() + GRACE
         while holders := await self._holders():
             if time.monotonic() > deadline:

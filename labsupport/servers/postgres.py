@@ -30,7 +30,6 @@ SETTINGS = {
     "timezone": "UTC",
 }
 
-
 # The password of the administrator, as the server keeps it (RFC 5803). This
 # one fits no password: it is what a prepared cluster has, until it is used.
 VERIFIER = "SCRAM-SHA-256$4096:{salt}${stored}:{server}"

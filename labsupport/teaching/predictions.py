@@ -60,18 +60,12 @@ class Prediction(HBox):
         return repr(self.card())
 
     def _ipython_display_(self):
+        from IPython.display import display
+
         show(self.card())
-        show(_Buttons(self))
-
-
-class _Buttons:
-    """The widget alone: its text twin is the card above it."""
-
-    def __init__(self, widget):
-        self._widget = widget
-
-    def _repr_mimebundle_(self, **_):
-        return widget_bundle(self._widget)
+        # Raw: an object would add its repr, with an address. The text twin
+        # of the buttons is the card.
+        display(widget_bundle(self), raw=True)
 
 
 def predict(question_id, answer=None):

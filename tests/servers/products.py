@@ -123,7 +123,8 @@ POSTGRES = Case(
          "has no database 'anna'"),
         (lambda url: url.set(port=starting.free_port()),
          "No PostgreSQL answers"),
-        (lambda url: url.set(host="no-such-host.invalid"), "No PostgreSQL ans"),
+        (lambda url: url.set(host="no-such-host.invalid"),
+         "No PostgreSQL answers"),
     ])
 
 

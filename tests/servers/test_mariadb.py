@@ -84,7 +84,8 @@ def test_a_lesson_is_an_ordinary_user():
         with pytest.raises(aiomysql.OperationalError, match="denied"):
             mariadb_sql(url, forbidden)
     # It sees its own connections and nobody else's, and may end them.
-    assert set(mariadb_sql(url, "SELECT user FROM information_schema.processlist")) \
+    assert set(mariadb_sql(
+        url, "SELECT user FROM information_schema.processlist")) \
         == {("lab",)}
     with pytest.raises(aiomysql.OperationalError, match="was killed"):
         mariadb_sql(url, "KILL CONNECTION_ID()", "SELECT 1")

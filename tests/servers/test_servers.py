@@ -1,6 +1,7 @@
 """Servers live with their kernel and die with it, whatever happens to it."""
 
 import asyncio
+import gc
 import os
 import shutil
 import signal
@@ -25,7 +26,7 @@ from products import cache, case  # noqa: F401
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from labsupport.databases import fresh, sqlite
+from labsupport.databases import fresh, postgres, sqlite
 from labsupport.servers import ServerError, starting
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only for root")
@@ -196,6 +197,28 @@ async def says_who_is_there(db, url, monkeypatch, doing):
         await db.drop(force=True)
     await db.drop()  # there is nothing left to do
     await engine.dispose()
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # that is the case
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg", "aiosqlite"])
+def test_unused_lets_go_of_an_engine_that_was_replaced(driver):
+    """As a cell does that makes an engine, and is run again."""
+    async def go():
+        db = await (sqlite if driver == "aiosqlite" else postgres)()
+        for _ in range(2):
+            engine = create_async_engine(getattr(db, driver))
+            async with engine.connect() as connection:
+                await connection.execute(text("SELECT 1"))
+        assert await db.connections() == 2
+        await engine.dispose()
+        await db.unused()
+        await db.drop()
+
+    gc.disable()  # it may come by chance
+    try:
+        asyncio.run(go())
+    finally:
+        gc.enable()
 
 
 def test_force_cuts_whoever_is_connected(case):
