@@ -105,7 +105,7 @@ POSTGRES = Case(
          "did not start .initdb: error: no.: .*LAB_POSTGRES_URL"),
         ("echo 'FATAL: could not write: No space left on device' >&2; exit 1",
          "the disk is full"),
-        ("echo 'FATAL: x: Too many open files'; exit 1", "'ulimit -n' shows"),
+        ("echo 'FATAL:  insufficient file descriptors available'; exit 1", "'ulimit -n' shows"),
     ],
     bad_urls=[
         (lambda url: "nonsense", "cannot be read: write it as postgresql://"),

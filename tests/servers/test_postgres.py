@@ -1,12 +1,16 @@
 """PostgreSQL: what only it has."""
 
 import asyncio
+import os
 import socket
+import subprocess
+import sys
 import threading
 
 import asyncpg
 import pytest
-from machine import wait
+from conftest import ROOT
+from machine import may_unshare, wait
 from products import cache, postgres_sql  # noqa: F401
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -126,6 +130,20 @@ def test_an_entry_that_is_missing_in_pg_hba_is_told(monkeypatch):
                        ".conf entry.*ask who runs it"):
         asyncio.run(postgres())
     started.kept.stop()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+def test_a_tiny_dev_shm_is_enough():
+    may_unshare("--mount", "mount", "-t", "tmpfs", "none", "/dev/shm")
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c",
+         "mount -t tmpfs -o size=64k,mode=1777 none /dev/shm && "
+         f"exec {sys.executable} -c 'from labsupport.servers import postgres;"
+         " postgres.start().kept.stop()'"],
+        capture_output=True, text=True, timeout=90,
+        env={**os.environ, "PYTHONPATH": str(ROOT),
+             "XDG_CACHE_HOME": "/proc/none"})
+    assert done.returncode == 0, done.stderr
 
 
 def test_autovacuum_is_nobody_who_holds_a_database():
