@@ -3,8 +3,8 @@
     endings = Endings(await postgres(), await sqlite(), await mysql())
     await endings.run("lazy load", lazy_load, right="2 albums")
 
-A driver whose server is missing shows how it ended when the lesson was
-recorded: see ``recording``.
+A driver whose server is missing ends as it did when the lesson was recorded:
+see ``recorded``, and ``labsupport.authoring.record``.
 """
 
 import asyncio
@@ -12,24 +12,37 @@ import gc
 import inspect
 import json
 import os
-import re
 import warnings
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from html import escape
 from pathlib import Path
 
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+
 from ..drawing.looks import SIGNS
+from ..drawing.matrix import in_html, in_signs, in_words
 from ..environment import DRIVERS, release_series
 from ..notebook.programs import names, run_alone
 from ..notebook.progress import progress
 from ..servers import NotInstalled
 
-# What has not ended by then does not end. Turns, not seconds: on a busy
-# machine, where everything takes longer, they do too. Before every tenth the
-# server has to answer: while it is held up, no turn is counted.
-TURNS, TURN, ASKED = 50, 0.05, 10
+# A task never ends if its server is at rest in so many looks in a row, with
+# turns of the event loop between them: then there is no answer to wait for.
+# Nobody can ask SQLite: there only the looks count.
+TURN, TURNS = 0.05, 5
+LOOKS = {"postgresql": 2, "mysql": 2, "sqlite": 10}
+PATIENCE = 100  # looks at a server that is not at rest: it waits for a lock
+AT_REST = {  # every connection of ours, for a while
+    "postgresql": "SELECT count(*) = 0 FROM pg_stat_activity"
+                  " WHERE datname = current_database()"
+                  " AND pid <> pg_backend_pid() AND (state = 'active' OR"
+                  " clock_timestamp() - state_change < interval '0.5 s')",
+    "mysql": "SELECT count(*) = 0 FROM information_schema.processlist"
+             " WHERE db = database() AND id <> connection_id()"
+             " AND (command <> 'Sleep' OR time < 1)",
+}
 FILE = Path(__file__).with_name("driver_endings.json")
-
 
 
 @dataclass(frozen=True)
@@ -45,19 +58,25 @@ class Ending:
     word: str
     chain: tuple[str, ...] = ()
     warned: tuple[str, ...] = ()
-    recorded: bool = False
 
     def __str__(self):
-        note = " (recorded)" if self.recorded else ""
-        return f"{SIGNS[self.kind][0]} {self.word}{note}"
+        return f"{SIGNS[self.kind][0]} {self.word}"
 
 
-class Row(dict):
+class Row(Mapping):
     """Driver → Ending, of one scenario."""
 
-    def __init__(self, name):
-        super().__init__()
-        self.name = name
+    def __init__(self, name, endings):
+        self.name, self._endings = name, dict(endings)
+
+    def __getitem__(self, driver):
+        return self._endings[driver]
+
+    def __iter__(self):
+        return iter(self._endings)
+
+    def __len__(self):
+        return len(self._endings)
 
     @property
     def words(self):
@@ -70,23 +89,31 @@ class Row(dict):
         return [ending.kind for ending in self.values()]
 
     def __repr__(self):
-        return "\n".join([self.name] + [f"  {driver:<10} {ending}"
-                                        for driver, ending in self.items()])
+        return in_words(self.name, self)
 
     def _repr_html_(self):
-        return _table([self])
+        return in_html(self, {self.name: self})
 
 
-class Endings(dict):
+class Endings(Mapping):
     """Name of a scenario → Row: the matrix. Takes the databases to run on.
 
     ``None`` in place of a database leaves its drivers to the recorded run.
     """
 
     def __init__(self, *databases):
-        super().__init__()
+        self._rows = {}
         self._database = {driver: database for database in databases
                           for driver in DRIVERS if hasattr(database, driver)}
+
+    def __getitem__(self, name):
+        return self._rows[name]
+
+    def __iter__(self):
+        return iter(self._rows)
+
+    def __len__(self):
+        return len(self._rows)
 
     @property
     def urls(self):
@@ -99,27 +126,33 @@ class Endings(dict):
 
         ``scenario`` is a coroutine function that takes a URL and returns a
         word: ``right``, or another that tells what went wrong; None where it
-        does not apply. What is not over after ``TURNS`` hangs. A plain
-        function gets a Python process of its own, and is right if that runs
-        to its end and is silent. Raises ServerError if a server has gone.
+        does not apply. With ``right=None`` no word is judged. What waits
+        while its server has nothing to do hangs; so does one that sleeps for
+        seconds. A plain function gets a Python process of its own, and is
+        right if that runs to its end and is silent. Raises ServerError if a
+        server has gone.
         """
-        row, urls = Row(name), self.urls
         with progress(name) as say:
             if inspect.iscoroutinefunction(scenario):
-                ends = {}
-                for driver, url in urls.items():
+                found = {}
+                for driver, url in self.urls.items():
                     say(f"{name}: {driver}")
-                    ends[driver] = await _of_coroutine(
+                    found[driver] = await _of_coroutine(
                         scenario, url, right, self._database[driver])
             else:
-                ends = dict(zip(urls, await asyncio.gather(
-                    *(_of_program(scenario, url) for url in urls.values()))))
-        for driver in DRIVERS:
-            row[driver] = ends.get(driver) or recorded(name, driver)
-            if row[driver].kind in ("raises", "hangs") \
-                    and driver in self._database:
-                await _answers(self._database[driver])
-        self[name] = row
+                found = dict(zip(self.urls, await asyncio.gather(
+                    *(_of_program(scenario, url)
+                      for url in self.urls.values()))))
+        for driver, ending in found.items():
+            if ending.kind in ("raises", "hangs"):  # or is its server gone?
+                await self._database[driver].connections()
+        return self.note(Row(name, {
+            driver: found.get(driver) or recorded(name, driver)
+            for driver in DRIVERS}))
+
+    def note(self, row):
+        """Take the Row of a scenario that has run already; returns it."""
+        self._rows[row.name] = row
         return row
 
     def as_json(self):
@@ -130,18 +163,10 @@ class Endings(dict):
                 for name, row in self.items()}
 
     def __repr__(self):
-        width = max(map(len, self), default=0) + 2
-        lines = [" " * width + "  ".join(DRIVERS)]
-        for name, row in self.items():
-            lines.append(name.ljust(width) + "  ".join(
-                SIGNS[ending.kind][0].center(len(driver))
-                for driver, ending in row.items()).rstrip())
-        taken = [driver for driver in DRIVERS if driver not in self._database]
-        return "\n".join(lines + ["", *_legend(self.values())]
-                         + ["recorded: " + ", ".join(taken)] * bool(taken))
+        return in_signs(DRIVERS, self)
 
     def _repr_html_(self):
-        return _table(self.values())
+        return in_html(DRIVERS, self)
 
 
 async def unless_missing(database):
@@ -156,32 +181,29 @@ async def unless_missing(database):
         if os.environ.get("CI") == "true":
             raise
         print(missing)
-        run = _recordings().get(release_series(), {})
-        print(f"Its drivers show how they ended on {run['date']}, with "
-              f"{run['versions']}." if run else
+        run = recordings().get(release_series(), {})
+        print(f"What its drivers do below is recorded: on {run['date']}, "
+              f"with {run['versions']}." if run else
               "Its drivers stay empty: nothing is recorded for SQLAlchemy "
               f"{release_series()}.")
 
 
-def recorded(name, driver):
-    """The Ending that was recorded on this line of SQLAlchemy."""
-    rows = _recordings().get(release_series(), {}).get("endings", {})
-    if driver not in rows.get(name, {}):
+def recorded(name, driver, series=None):
+    """The Ending that was recorded, on a ``series`` of SQLAlchemy.
+
+    That is ``"2.0"`` or ``"2.1"``; None is the one in use.
+    """
+    run = recordings().get(series or release_series(), {})
+    fields = run.get("endings", {}).get(name, {}).get(driver)
+    if fields is None:
         return Ending("none", "no server, and nothing recorded")
-    fields = rows[name][driver]
-    lists = {key: tuple(fields[key]) for key in ("chain", "warned")
-             if key in fields}
-    return replace(Ending(**{**fields, **lists}), recorded=True)
+    return Ending(**{key: tuple(value) if isinstance(value, list) else value
+                     for key, value in fields.items()})
 
 
-def _recordings():
+def recordings():
+    """Series of SQLAlchemy → its recorded run: date, versions, endings."""
     return json.loads(FILE.read_text(encoding="utf-8"))
-
-
-async def _answers(database):
-    """Wait for its server to answer; raises ServerError if it has gone."""
-    if hasattr(database, "connections"):
-        await database.connections()
 
 
 async def _of_coroutine(scenario, url, right, database):
@@ -189,24 +211,47 @@ async def _of_coroutine(scenario, url, right, database):
         warnings.simplefilter("always")
         task = asyncio.create_task(scenario(url))
         try:
-            for number in range(1, TURNS + 1):
-                if number % ASKED == 0:
-                    await _answers(database)
-                await asyncio.wait([task], timeout=TURN)
-                if task.done():
-                    ending = _ended(task, right)
-                    break
+            if await _ends(task, url, database):
+                ending = _ended(task, right)
             else:
                 ending = Ending("hangs", "never ends")
         finally:
             task.cancel()
             await asyncio.wait([task])
         del task
-        if ending.chain:
-            gc.collect(1)  # coroutines that a failure has left unawaited
+        gc.collect(1)  # coroutines that a failure has left unawaited
     return replace(ending, warned=tuple(
         str(one.message).splitlines()[0] for one in caught
         if one.category is UserWarning))
+
+
+async def _ends(task, url, database):
+    """Wait until ``task`` has ended; False if it never will."""
+    backend = url.get_backend_name()
+    resting = 0
+    for _ in range(PATIENCE):
+        for _ in range(TURNS):
+            await asyncio.wait([task], timeout=TURN)
+            if task.done():
+                return True
+        await database.connections()  # while it is held up, nothing counts
+        resting = resting + 1 if await _at_rest(url) else 0
+        if resting == LOOKS[backend]:
+            return False
+    return False
+
+
+async def _at_rest(url):
+    """Whether a server works on nothing; SQLite has none that could work."""
+    sql = AT_REST.get(url.get_backend_name())
+    if sql is None:
+        return True
+    engine = create_async_engine(url)
+    try:
+        async with engine.connect() as connection:
+            return bool(await connection.scalar(text(sql)))
+    finally:
+        await engine.dispose()
 
 
 def _ended(task, right):
@@ -215,6 +260,8 @@ def _ended(task, right):
     word = task.result()
     if word is None:
         return Ending("none", "does not apply")
+    if right is None:
+        return Ending("seen", word)
     return Ending("right" if word == right else "wrong", word)
 
 
@@ -238,24 +285,3 @@ def _raised(chain):
         last = f"{inner.partition('.')[0]}.{last}"
     word = outer if inner == chain[0] else f"{outer} ← {last}"
     return Ending("raises", word, tuple(chain))
-
-
-def _legend(rows):
-    used = {ending.kind for row in rows for ending in row.values()}
-    return [f"{mark} {meaning}" for kind, (mark, _, meaning) in SIGNS.items()
-            if kind in used]
-
-
-def _table(rows):
-    """The matrix in HTML: mark, colour and word, on any ground."""
-    left = 'style="text-align:left;max-width:9em'
-    head = "".join(f'<th scope="col" {left}">{driver}</th>'
-                   for driver in DRIVERS)
-    body = "".join(
-        f'<tr><th scope="row" {left}">{escape(row.name)}</th>' + "".join(
-            f'<td {left};border-left:5px solid {SIGNS[ending.kind][1]}">'
-            + re.sub(r"(?<=[a-z.])(?=[A-Z])", "<wbr>", escape(str(ending)))
-            + "</td>" for ending in row.values()) + "</tr>" for row in rows)
-    return (f"<table><caption>{escape(', '.join(_legend(rows)))}</caption>"
-            f"<thead><tr><th></th>{head}</tr></thead>"
-            f"<tbody>{body}</tbody></table>")

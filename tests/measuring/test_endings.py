@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import aiosqlite
 import pytest
 from conftest import ROOT, need
-from sqlalchemy import make_url
+from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from labsupport.authoring import notebooks as authoring
@@ -21,7 +21,9 @@ from labsupport.measuring import driver_endings as endings
 from labsupport.measuring.driver_endings import (
     Ending,
     Endings,
+    Row,
     recorded,
+    recordings,
     unless_missing,
 )
 from labsupport.measuring.pgbench import pgbench
@@ -39,10 +41,10 @@ def of_lesson(*names):
     for cell in NOTEBOOK.cells[:8]:
         if cell.source.startswith("%xmode"):
             exec(cell.source.replace("%xmode Minimal", ""), here)
-    for name in ("engine_for", *names):
+    for name in ("engine_for", "teach_to_sleep", *names):
         source, = [cell.source for cell in NOTEBOOK.cells
                    if cell.cell_type == "code"
-                   and f"async def {name}(" in cell.source]
+                   and f"def {name}(" in cell.source]
         exec(source.partition("\n\nrow = ")[0], here)
     return here
 
@@ -82,7 +84,7 @@ async def loses(*_, **__):
 def test_the_cell_of_the_driver_as_it_is():
     ending, matrix = stream_on_sqlite()
     assert (ending.kind, ending.word) == ("right", "3 of 3 rows")
-    assert "✓ right" in matrix and "recorded: asyncpg" in matrix
+    assert "✓ right" in matrix
 
 
 @pytest.mark.parametrize("patch, kind, word, mark", [
@@ -94,7 +96,7 @@ def test_a_patched_driver_changes_its_cell(monkeypatch, patch, kind, word,
                                            mark):
     monkeypatch.setattr(aiosqlite.Cursor, "fetchmany", patch)
     if kind == "hangs":
-        monkeypatch.setattr(endings, "TURNS", 4)
+        monkeypatch.setitem(endings.LOOKS, "sqlite", 1)
     ending, matrix = stream_on_sqlite()
     assert (ending.kind, ending.word) == (kind, word)
     row = matrix.splitlines()[1]
@@ -119,6 +121,26 @@ def test_a_warning_is_noted_and_another_kind_is_not():
     assert asyncio.run(go()).warned == ("half of it is lost",)
 
 
+def test_without_a_right_word_nothing_is_judged():
+    async def seven(url):
+        return "7"
+
+    async def go():
+        lite = await sqlite()
+        row = await Endings(lite).run("seven", seven, right=None)
+        await lite.drop()
+        return row["aiosqlite"]
+
+    assert str(asyncio.run(go())) == "· 7"
+
+
+def test_what_was_recorded_on_each_line():
+    bare = {series: [recorded("lazy load", driver, series).word
+                     for driver in DRIVERS].count("MissingGreenlet")
+            for series in ("2.0", "2.1")}
+    assert bare == {"2.0": 3, "2.1": 1}
+
+
 def test_an_interrupted_run_leaves_no_task():
     async def go():
         lite = await sqlite()
@@ -136,10 +158,9 @@ def test_an_interrupted_run_leaves_no_task():
 def test_stored_lesson_and_recording_agree():
     """What is recorded is what the stored lesson shows, and nothing else."""
     shown = "\n".join(
-        "".join(output.data["text/plain"]) for cell in NOTEBOOK.cells
-        for output in cell.get("outputs", []) if "data" in output
-        and "text/plain" in output.data)
-    stored = endings._recordings()
+        output.get("text") or output.get("data", {}).get("text/plain", "")
+        for cell in NOTEBOOK.cells for output in cell.get("outputs", []))
+    stored = recordings()
     if release_series() not in stored:
         need(False, f"nothing is recorded for {release_series()}")
     assert set(stored["2.0"]["endings"]) == set(stored["2.1"]["endings"])
@@ -147,25 +168,26 @@ def test_stored_lesson_and_recording_agree():
     assert len(rows) > 20
     for name, row in rows.items():
         assert set(row) == set(DRIVERS)
-        told = [name] + [
-            f"  {driver:<10} {Ending(row[driver]['kind'], row[driver]['word'])}"
-            for driver in DRIVERS]
-        assert "\n".join(told) in shown, name
+        told = Row(name, {driver: Ending(row[driver]["kind"],
+                                         row[driver]["word"])
+                          for driver in DRIVERS})
+        assert repr(told) in shown, name
 
 
 def test_both_lines_end_alike_but_where_the_lesson_says_so():
-    one, other = (endings._recordings()[number]["endings"]
+    one, other = (recordings()[number]["endings"]
                   for number in ("2.0", "2.1"))
     different = {(name, driver) for name, row in one.items() for driver in row
                  if row[driver]["word"] != other[name][driver]["word"]}
     assert different == {(name, driver)
-                         for name in ("lazy load", "server's value")
+                         for name in ("lazy load", "server's value",
+                                      "where it is raised")
                          for driver in ("psycopg", "aiosqlite")}
 
 
 def test_both_lines_were_recorded_with_date_and_versions():
     for number in ("2.0", "2.1"):
-        run = endings._recordings()[number]
+        run = recordings()[number]
         assert f"sqlalchemy {number}." in run["versions"]
         assert "MariaDB" in run["versions"] and run["date"] > "2026"
 
@@ -181,7 +203,8 @@ def test_without_a_server_the_recorded_run_is_shown():
         return "ok"
 
     row = asyncio.run(go())
-    assert str(row["aiomysql"]) == "▲ query runs on (recorded)"
+    assert str(row["aiomysql"]) == "▲ query runs on"
+    assert list(row) == list(DRIVERS)
     assert str(row["aiosqlite"]) == "✓ ok"
     assert recorded("no such row", "asyncmy").word == \
         "no server, and nothing recorded"
@@ -235,7 +258,7 @@ def test_a_server_that_dies_in_mid_lesson(fresh, server, driver):
 
 
 def test_a_server_that_is_held_up_is_not_a_query_that_hangs(monkeypatch):
-    monkeypatch.setattr(endings, "TURN", 0.001)  # all of them: 50 ms
+    monkeypatch.setattr(endings, "TURN", 0.001)  # a look every 5 ms
 
     async def go():
         database = await postgres()
@@ -256,6 +279,35 @@ def test_a_server_that_is_held_up_is_not_a_query_that_hangs(monkeypatch):
 
     kinds = asyncio.run(go())
     assert kinds[DRIVERS.index("asyncpg")] == "right"
+
+
+@pytest.mark.parametrize("fresh, drivers, sql", [
+    (postgres, ("asyncpg", "psycopg"), "SELECT pg_sleep(2)"),
+    (mysql, ("aiomysql", "asyncmy"), "SELECT sleep(2)")])
+def test_what_is_slow_ends_and_what_waits_for_nothing_does_not(
+        fresh, drivers, sql):
+    async def works(url):
+        async with of_lesson()["engine_for"](url) as engine, \
+                engine.connect() as connection:
+            await connection.execute(text(sql))
+        return "ok"
+
+    async def waits(url):
+        async with of_lesson()["engine_for"](url) as engine, engine.connect():
+            await hangs()
+
+    async def go():
+        try:
+            database = await fresh()
+        except NotInstalled as missing:
+            need(False, str(missing))
+        found = Endings(database)
+        slow = await found.run("slow", works)
+        never = await found.run("never", waits)
+        await database.drop(force=True)
+        return [(slow[driver].kind, never[driver].kind) for driver in drivers]
+
+    assert asyncio.run(go()) == [("right", "hangs")] * 2
 
 
 def test_what_a_process_of_its_own_reports(monkeypatch):
@@ -334,20 +386,3 @@ def test_pgbench_is_the_limit(monkeypatch, tmp_path):
     monkeypatch.setattr("labsupport.measuring.pgbench.postgres_bindir", lambda: tmp_path)
     with pytest.raises(NotInstalled, match="no pgbench in"):
         asyncio.run(go("SELECT 1"))
-
-
-HIDE = """
-import labsupport.servers.discover as discover
-discover._mariadb_candidates = lambda: []
-"""
-
-
-def test_the_lesson_without_mariadb(tmp_path, monkeypatch):
-    (tmp_path / "sitecustomize.py").write_text(HIDE)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT)]))
-    monkeypatch.delenv("CI", raising=False)
-    run = authoring.execute(LESSON, authoring.read(LESSON))
-    said = str([cell.get("outputs") for cell in run.cells])
-    assert "sudo apt install mariadb" in said
-    assert "recorded: aiomysql, asyncmy" in said
-    assert "nothing left" in said

@@ -2,18 +2,20 @@
 
 import datetime
 import time
-from contextlib import asynccontextmanager
+from random import Random
 
-from sqlalchemy import insert, make_url, select, text
+from sqlalchemy import URL, insert, make_url, select, text
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from ...databases import postgres
-from ...schema import Album, seed
+from ...environment import DRIVERS
+from ...schema import Album
 from . import Misconception, NotYet, exercise, shop
+from .e03_data import clock_of_another_zone, matrix, moment_somewhere
 
-HOSTER = make_url("postgresql://anna:secret@db.example.org/shop"
-                  "?sslmode=require&application_name=shop")
+# An option that both drivers know by the same name.
+OTHER = "target_session_attrs"
 
 
 @exercise(
@@ -21,44 +23,95 @@ HOSTER = make_url("postgresql://anna:secret@db.example.org/shop"
     hints=(
         "Only one of the two drivers needs the option under another name.",
         "url.query is a mapping; url.difference_update_query(names) takes "
-        "options away, url.update_query_dict(options) adds some.",
+        "options away, url.update_query_dict(options) adds some. Both return "
+        "a new URL.",
         'For asyncpg: take sslmode out, and put its value back as "ssl".',
     ),
     misconceptions=(
-        Misconception('if driver == "asyncpg" and', "if", "psycopg gets"),
+        Misconception('if driver == "asyncpg" and', "if",
+                      "psycopg does not get sslmode"),
         Misconception('    url = url.update_query_dict({"ssl": mode})',
-                      "    pass", "nothing about TLS"),
+                      "    pass", "asyncpg does not get ssl"),
         Misconception('    url = url.difference_update_query(["sslmode"])',
-                      "    pass", "does not know sslmode"),
+                      '    url.difference_update_query(["sslmode"])',
+                      "returns a new URL"),
         Misconception('url.difference_update_query(["sslmode"])',
-                      "url.set(query={})", "application_name"),
+                      "url.set(query={})", "is lost"),
+        Misconception('{"ssl": mode}', '{"ssl": "require"}',
+                      "ssl='require'"),
+        Misconception("return url", "return str(url)", "hides the password"),
+        Misconception("return url", "pass", "return the URL"),
+        Misconception("", '''def url_for(url, driver):
+    word = {"asyncpg": "ssl", "psycopg": "sslmode"}[driver]
+    mode = url.query.get("sslmode", "require")
+    url = url.set(drivername=f"postgresql+{driver}")
+    url = url.difference_update_query(["sslmode"])
+    return url.update_query_dict({word: mode})''', "nobody asked for"),
+    ),
+    also_right=(
+        '''def url_for(url, driver):
+    word = "ssl" if driver == "asyncpg" else "sslmode"
+    query = {word if name == "sslmode" else name: value
+             for name, value in url.query.items()}
+    return url.set(drivername="postgresql+" + driver, query=query)''',
+        '''def url_for(url, driver):
+    url = url.set(drivername=f"postgresql+{driver}")
+    written = url.render_as_string(hide_password=False)
+    if driver == "asyncpg":
+        written = written.replace("sslmode=", "ssl=")
+    return written''',
     ),
 )
 async def url_for(answer):
-    for driver, word in (("asyncpg", "ssl"), ("psycopg", "sslmode")):
-        url = answer(HOSTER, driver)
-        engine = create_async_engine(url)
-        if engine.dialect.driver != driver:
-            raise NotYet(f"for {driver} you return {url.drivername}.")
-        # What the driver's connect() is called with.
-        _, options = engine.dialect.create_connect_args(engine.url)
-        if driver == "asyncpg" and "sslmode" in options:
-            raise NotYet("asyncpg does not know sslmode: connect() would "
-                         "raise TypeError.")
-        if word not in options:
-            raise NotYet(f"{driver} gets nothing about TLS that it knows: "
-                         f"its word is {word}.")
-        if options[word] != "require":
-            raise NotYet(f"{driver} gets {word}={options[word]!r}, and the "
-                         "hoster says 'require'.")
-        if "application_name" not in options:
-            raise NotYet("application_name is lost: only sslmode was to be "
-                         "changed.")
-    plain = HOSTER.set(query={})
-    if dict(create_async_engine(answer(plain, "asyncpg")).url.query):
-        raise NotYet("a URL without sslmode gets an option that nobody "
-                     "asked for.")
+    async with shop(postgres, "asyncpg") as engine:
+        here = engine.url.set(drivername="postgresql", query={})
+        for mode in ("verify-full", "disable"):
+            hoster = here.update_query_dict({"sslmode": mode, OTHER: "any"})
+            for driver in ("asyncpg", "psycopg"):
+                url = _with_option(answer(hoster, driver), driver, mode)
+                if mode == "disable":  # this server has no TLS
+                    await _connect(url.set(password=here.password))
+                elif url.password != here.password:
+                    raise NotYet("str(url) hides the password: return the "
+                                 "URL itself, or "
+                                 "url.render_as_string(hide_password=False).")
+        for driver in ("asyncpg", "psycopg"):
+            if make_url(answer(here, driver)).query:
+                raise NotYet("a URL without sslmode gets an option that "
+                             "nobody asked for.")
     return "both drivers hear the hoster's wish, each in its own word."
+
+
+def _with_option(url, driver, mode):
+    """The URL, if ``driver`` understands what it says about TLS."""
+    if not isinstance(url, (URL, str)):
+        raise NotYet(f"you return {url!r}: return the URL.")
+    url = make_url(url)
+    if url.drivername != f"postgresql+{driver}":
+        raise NotYet(f"for {driver} you return {url.drivername}.")
+    word = {"asyncpg": "ssl", "psycopg": "sslmode"}[driver]
+    if driver == "asyncpg" and "sslmode" in url.query:
+        raise NotYet("asyncpg does not know sslmode, connect() would raise "
+                     "TypeError: take it out, and mind that each method of a "
+                     "URL returns a new URL.")
+    if word not in url.query:
+        raise NotYet(f"{driver} does not get {word}, its word for what the "
+                     "hoster says about TLS.")
+    if url.query[word] != mode:
+        raise NotYet(f"{driver} gets {word}={url.query[word]!r}, and the "
+                     f"hoster says {mode!r}.")
+    if url.query.get(OTHER) != "any":
+        raise NotYet(f"{OTHER} is lost: only sslmode was to be changed.")
+    return url
+
+
+async def _connect(url):
+    engine = create_async_engine(url)
+    try:
+        async with engine.connect():
+            pass
+    finally:
+        await engine.dispose()
 
 
 @exercise(
@@ -72,34 +125,55 @@ async def url_for(answer):
     misconceptions=(
         Misconception("moment.astimezone(datetime.timezone.utc)", "moment",
                       "hours off"),
-        Misconception("in_utc.replace(tzinfo=None)", "in_utc", "asyncpg"),
+        Misconception("in_utc.replace(tzinfo=None)", "in_utc",
+                      "asyncpg refuses it"),
         Misconception("moment.astimezone(datetime.timezone.utc)",
                       "moment.replace(tzinfo=datetime.timezone.utc)",
                       "hours off"),
+        Misconception("moment.astimezone(datetime.timezone.utc)",
+                      "moment.astimezone()", "zone of the machine"),
+        Misconception("in_utc.replace(tzinfo=None)", "in_utc.isoformat()",
+                      "takes a datetime"),
+    ),
+    also_right=(
+        '''def for_column(moment):
+    return (moment - moment.utcoffset()).replace(tzinfo=None)''',
+        '''def for_column(moment):
+    return datetime.datetime(*moment.utctimetuple()[:6])''',
     ),
 )
 async def for_column(answer):
-    zone = datetime.timezone(datetime.timedelta(hours=-5))
-    moment = datetime.datetime(2026, 3, 1, 20, 30, tzinfo=zone)
-    right = datetime.datetime(2026, 3, 2, 1, 30)
-    async with shop() as engine, _on_asyncpg() as other:
+    moment, right = moment_somewhere(Random())
+    async with shop() as engine, shop(postgres, "asyncpg") as other:
         for each in (engine, other):
-            driver = each.dialect.driver
-            async with each.connect() as connection:
-                try:
-                    await connection.execute(insert(Album).values(
-                        title="New", artist_id=1, updated_at=answer(moment)))
-                except DBAPIError as error:
-                    raise NotYet(f"{driver} refuses it: "
-                                 f"{type(error.__cause__).__name__}."
-                                 ) from None
-                stored = await connection.scalar(
-                    select(Album.updated_at).where(Album.title == "New"))
+            with clock_of_another_zone():
+                value = answer(moment)
+            if not isinstance(value, datetime.datetime):
+                raise NotYet(f"you return a {type(value).__name__}; a "
+                             "DateTime column takes a datetime.")
+            stored = await _stored(each, value)
             if stored != right:
                 hours = (stored - right).total_seconds() / 3600
-                raise NotYet(f"{driver} has stored {stored}, which is "
-                             f"{hours:+g} hours off.")
-    return "01:30 in UTC, on the next day, whoever stores it."
+                raise NotYet(
+                    f"for {moment} {each.dialect.driver} has stored {stored}, "
+                    f"which is {hours:+g} hours off: astimezone() needs "
+                    "datetime.timezone.utc; without it, it takes the zone of "
+                    "the machine.")
+    return f"{moment} is stored as {right}, whoever stores it."
+
+
+async def _stored(engine, value):
+    """``value`` as it comes back from Album.updated_at."""
+    async with engine.connect() as connection:
+        try:
+            await connection.execute(insert(Album).values(
+                title="New", artist_id=1, updated_at=value))
+        except DBAPIError:
+            raise NotYet(f"{engine.dialect.driver} refuses it: the column "
+                         "knows no zones, and your datetime has one; drop it "
+                         "with replace(tzinfo=None).") from None
+        return await connection.scalar(
+            select(Album.updated_at).where(Album.title == "New"))
 
 
 @exercise(
@@ -113,16 +187,40 @@ async def for_column(answer):
     ),
     misconceptions=(
         Misconception("        await session.rollback()\n", "",
-                      "PendingRollbackError"),
+                      "await session.rollback()"),
         Misconception("        await session.rollback()",
-                      "        session.rollback()", "PendingRollbackError"),
+                      "        session.rollback()",
+                      "await session.rollback()"),
+        Misconception("await session.rollback()", "await session.commit()",
+                      "PendingRollbackError"),
         Misconception("asyncio.timeout(seconds)", "asyncio.timeout(None)",
                       "takes as long as the query"),
+        Misconception("return await session.scalar", "await session.scalar",
+                      "has to be returned"),
+        Misconception("except TimeoutError", "except Exception",
+                      "catch TimeoutError alone"),
+    ),
+    also_right=(
+        '''async def ask_in_time(session, statement, seconds):
+    try:
+        return await asyncio.wait_for(session.scalar(statement), seconds)
+    except TimeoutError:
+        await session.rollback()''',
+        '''async def ask_in_time(session, statement, seconds):
+    try:
+        async with asyncio.timeout(seconds):
+            result = await session.execute(statement)
+    except TimeoutError:
+        await session.close()
+        return None
+    return result.scalar()''',
     ),
 )
 async def ask_in_time(answer):
-    async with _on_asyncpg() as engine, AsyncSession(engine) as session:
-        if await answer(session, text("SELECT 42"), 5) != 42:
+    number = Random().randint(100, 999)
+    async with shop(postgres, "asyncpg") as engine, \
+            AsyncSession(engine) as session:
+        if await answer(session, text(f"SELECT {number}"), 5) != number:
             raise NotYet("an answer that is in time has to be returned.")
         begun = time.monotonic()
         late = await answer(session, text("SELECT pg_sleep(4)"), 0.2)
@@ -135,13 +233,14 @@ async def ask_in_time(answer):
             await session.scalar(text("SELECT 1"))
         except PendingRollbackError:
             raise NotYet("the next statement of the session raises "
-                         "PendingRollbackError.") from None
-    return "too late is None, and the session goes on."
-
-
-class _Ending:
-    def __init__(self, kind):
-        self.kind = kind
+                         "PendingRollbackError: the session has to be told, "
+                         "with await session.rollback().") from None
+        try:
+            await answer(session, text("SELECT nothing"), 5)
+        except DBAPIError:
+            return "too late is None, and the session goes on."
+        raise NotYet("an error of the statement is swallowed: catch "
+                     "TimeoutError alone.")
 
 
 @exercise(
@@ -153,44 +252,49 @@ class _Ending:
         '"right" for name in names)]',
     ),
     misconceptions=(
-        Misconception("if all(", "if any(", "not right in all"),
-        Misconception('== "right"', '!= "raises"', "kind is 'hangs'"),
+        Misconception("if all(", "if any(", "its kind is"),
+        Misconception('== "right"', '!= "raises"', "its kind is"),
+        Misconception("for name in names)", "for name in names[:1])",
+                      "its kind is 'raises'"),
         Misconception("for driver in drivers\n", "for driver in "
-                      "sorted(drivers, reverse=True)\n", "order"),
+                      "sorted(drivers)\n", "order"),
+        Misconception('== "right"', '== "ok"', "you leave it out"),
+        Misconception("return [", "[", "you return None"),
+    ),
+    also_right=(
+        '''def drivers_for(endings, names):
+    return [driver for driver in endings.urls
+            if {endings[name][driver].kind for name in names} == {"right"}]''',
+        '''def drivers_for(endings, names):
+    columns = zip(*(endings[name].kinds for name in names))
+    return [driver for driver, kinds in zip(endings[names[0]], columns)
+            if set(kinds) == {"right"}]''',
+        '''def drivers_for(endings, names):
+    found = list(endings[names[0]])
+    for name in names:
+        for driver, ending in endings[name].items():
+            if not str(ending).startswith("✓") and driver in found:
+                found.remove(driver)
+    return found''',
     ),
 )
 async def drivers_for(answer):
-    kinds = {"one": "right right right raises hangs",
-             "two": "right wrong right right right",
-             "three": "right right none right right"}
-    endings = {name: dict(zip("abcde", map(_Ending, words.split())))
-               for name, words in kinds.items()}
-    for names, right in ((["one"], "abc"), (["one", "two"], "ac"),
-                         (["two", "three"], "ade")):
-        found = list(answer(endings, names))
-        if sorted(found) == list(right) != found:
-            raise NotYet("the drivers are right; their order is not that of "
-                         "the row.")
-        for driver in found:
-            for name in names:
-                kind = endings[name][driver].kind
-                if kind != "right":
-                    raise NotYet(f"you name a driver that is not right in "
-                                 f"all the rows: in one its kind is {kind!r}.")
-        if found != list(right):
-            raise NotYet(f"you name {found!r}; {list(right)!r} are right in "
-                         "these rows.")
+    endings, right = matrix(Random())
+    for names in (list(endings), list(endings)[1:2]):
+        found = answer(endings, names)
+        if not isinstance(found, (list, tuple)):
+            raise NotYet(f"you return {found!r}, and not a list of drivers.")
+        for driver in DRIVERS:
+            kinds = {name: endings[name][driver].kind for name in names}
+            bad = [name for name in names if kinds[name] != "right"]
+            if bad and driver in found:
+                raise NotYet(f"you name {driver}, and in {bad[0]!r} its kind "
+                             f"is {kinds[bad[0]]!r}.")
+            if not bad and driver not in found:
+                raise NotYet(f"{driver} is right in all of {names}, and you "
+                             "leave it out.")
+        wanted = right if len(names) > 1 else list(DRIVERS)
+        if list(found) != wanted:
+            raise NotYet(f"you name {list(found)!r}: keep the order of the "
+                         f"matrix, {wanted!r}.")
     return "you can read it; now ask it about your service."
-
-
-@asynccontextmanager
-async def _on_asyncpg():
-    """An engine on a seeded record shop in PostgreSQL, for one check."""
-    here = await postgres()
-    engine = create_async_engine(here.asyncpg, hide_parameters=True)
-    try:
-        await seed(engine)
-        yield engine
-    finally:
-        await engine.dispose()
-        await here.drop(force=True)
