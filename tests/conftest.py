@@ -9,6 +9,7 @@ from pathlib import Path
 import kernel_ports  # noqa: F401
 import nbformat
 import pytest
+from summary_table import pytest_terminal_summary  # noqa: F401
 
 ROOT = Path(__file__).parents[1]
 IN_CI = os.environ.get("CI") == "true"

@@ -3,16 +3,23 @@
 import asyncio
 from contextlib import asynccontextmanager
 
+from conftest import need
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from labsupport.databases import postgres, sqlite
+from labsupport.databases import mysql, postgres, sqlite
 from labsupport.schema import seed
+from labsupport.servers import NotInstalled
+
+MAKERS = {"aiosqlite": sqlite, "aiomysql": mysql, "asyncmy": mysql}
 
 
 @asynccontextmanager
 async def engine_on(driver, **options):
     """An engine on a fresh database; both are gone afterwards."""
-    db = await (sqlite() if driver == "aiosqlite" else postgres())
+    try:
+        db = await MAKERS.get(driver, postgres)()
+    except NotInstalled as missing:
+        need(False, str(missing))
     engine = create_async_engine(getattr(db, driver), **options)
     try:
         yield engine

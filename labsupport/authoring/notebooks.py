@@ -250,6 +250,12 @@ def _plain(outputs):
 def main(command, names):
     """Run ``check`` or ``author``; returns the exit code."""
     paths = [Path(name).resolve() for name in names] or lessons()
+    known = {path.name for path in lessons()}
+    for path in paths:
+        if not path.is_file() or path.name not in known:
+            print(f"{path} is no lesson: name files of notebooks/, or none "
+                  "for all of them.", file=sys.stderr)
+            return 2
     if command == "check":
         bad = [path for path in [*paths, MAP] if stale(path)]
         for path in bad:

@@ -3,10 +3,11 @@
 import asyncio
 import sys
 
-from . import mariadb, postgresql
-
-ABANDONED = {"mysql": mariadb, "postgres": postgresql}
+from .mariadb import MySQLDatabase
+from .postgresql import PostgresDatabase
 
 if __name__ == "__main__":
     kind, name = sys.argv[1:]
-    asyncio.run(ABANDONED[kind].drop_abandoned(name))
+    for database in (MySQLDatabase, PostgresDatabase):
+        if database.KIND == kind:
+            asyncio.run(database.drop_abandoned(name))

@@ -1,56 +1,84 @@
 """A fresh database of PostgreSQL."""
 
 import asyncio
-import secrets
-from dataclasses import dataclass, field
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 
 import asyncpg
 from sqlalchemy import URL
 
-from ..notebook.progress import progress
-from ..servers import ServerError
 from ..servers import postgres as server
-from ..servers.keeper import Kept
-from .shared import Database, first_words, janitor, refusal, shared_url
+from .shared import ServerDatabase, first_words
 
 SHARED = "LAB_POSTGRES_URL"
-ROLE = "lab"  # on this kernel's own server: no superuser, owns its databases
-
-_passwords: dict[URL, str] = {}  # of that role, one a server
 
 
 @dataclass(frozen=True)
-class PostgresDatabase(Database):
+class PostgresDatabase(ServerDatabase):
     """A database of PostgreSQL; ``asyncpg`` and ``psycopg`` are its URLs."""
 
     asyncpg: URL
     psycopg: URL
-    _admin: URL = field(repr=False)
-    _janitor: Kept | None = field(repr=False)
+
+    KIND = "postgres"
+    OWN = server.product
+    SHARED = SHARED
+    EXAMPLE = "postgresql://user:password@host:5432/database"
+    BACKENDS = ("postgresql", "postgres")
+    OPTIONS = ("sslmode",)
+    DRIVERS = ("asyncpg", "psycopg")
+    RIGHT = 'ALTER ROLE "{user}" CREATEDB'
 
     def __str__(self):
         where = "the shared server" if self._janitor else "this kernel's server"
         return f"PostgreSQL: a fresh database on {where}, for an ordinary role"
 
-    async def _holders(self):
-        connection = await _connect(self._admin)
+    @staticmethod
+    @asynccontextmanager
+    async def connected(url):
+        connection = await _connect(url)
         try:
-            # Autovacuum has no user, and leaves when asked; a parallel
-            # worker has a leader, who counts.
-            rows = await connection.fetch(
-                "SELECT coalesce(state, 'of another role'), query "
-                "FROM pg_stat_activity WHERE datname = $1 "
-                "AND usesysid IS NOT NULL AND leader_pid IS NULL",
-                self.asyncpg.database)
+            yield connection.fetch
         finally:
             await connection.close()
+
+    @staticmethod
+    async def make_user(run, user, host, password):
+        # Another call, earlier or beside this one, may have made it.
+        with suppress(asyncpg.DuplicateObjectError,
+                      asyncpg.UniqueViolationError):
+            await run(f"CREATE ROLE {user} LOGIN PASSWORD '{password}'")
+
+    @staticmethod
+    async def make(run, name, owner, shared):
+        await run(f'CREATE DATABASE "{name}" OWNER "{owner.username}"')
+        await run(f'REVOKE CONNECT ON DATABASE "{name}" FROM PUBLIC')
+
+    @staticmethod
+    async def remove(run, name):
+        await run(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+    @staticmethod
+    async def holders(run, name):
+        # Autovacuum has no user, and leaves when asked; a parallel worker
+        # has a leader, who counts.
+        rows = await run(
+            "SELECT coalesce(state, 'of another role'), query "
+            "FROM pg_stat_activity WHERE datname = $1 "
+            "AND usesysid IS NOT NULL AND leader_pid IS NULL", name)
         return [f"{state}, its last query: {first_words(query) or 'none'}"
                 for state, query in rows]
 
-    async def _remove(self):
-        await _drop(self._admin, self.asyncpg.database)
-        if self._janitor:
-            await asyncio.to_thread(self._janitor.stop)
+    @staticmethod
+    def denied(error):
+        return isinstance(error, asyncpg.InsufficientPrivilegeError)
+
+    @staticmethod
+    def for_driver(url, driver):
+        query = dict(url.query)
+        if driver == "asyncpg" and "sslmode" in query:
+            query["ssl"] = query.pop("sslmode")  # its name for it
+        return url.set(drivername=f"postgresql+{driver}", query=query)
 
 
 async def postgres():
@@ -60,57 +88,7 @@ async def postgres():
     a server of this kernel's own. You connect as an ordinary role that owns
     the database. Raises ServerError.
     """
-    name = f"lab_{secrets.token_hex(6)}"
-    if shared := _shared_url():
-        admin = owner = shared
-    else:
-        with progress("Starting PostgreSQL"):
-            admin = (await asyncio.to_thread(server.running)).admin
-        owner = await _role(admin)
-    connection = await _connect(admin)
-    tidy = None
-    try:
-        # First the janitor: nothing else would drop the database if this
-        # kernel is killed.
-        tidy = await janitor("postgres", name) if shared else None
-        await connection.execute(
-            f'CREATE DATABASE "{name}" OWNER "{owner.username}"')
-        await connection.execute(
-            f'REVOKE CONNECT ON DATABASE "{name}" FROM PUBLIC')
-    except BaseException as error:
-        if tidy:
-            await asyncio.to_thread(tidy.stop)
-        if isinstance(error, asyncpg.InsufficientPrivilegeError):
-            raise ServerError(
-                f"The role {owner.username!r} in {SHARED} may not create "
-                f'databases: ask for ALTER ROLE "{owner.username}" CREATEDB.'
-            ) from None
-        raise
-    finally:
-        await connection.close()
-    urls = (_for_driver(owner.set(database=name), driver)
-            for driver in ("asyncpg", "psycopg"))
-    return PostgresDatabase(*urls, admin, tidy)
-
-
-async def _role(admin):
-    """URL of the ordinary role on this kernel's own server, made if new."""
-    password = _passwords.setdefault(admin, secrets.token_urlsafe(18))
-    connection = await _connect(admin)
-    try:
-        await connection.execute(
-            f"CREATE ROLE {ROLE} LOGIN PASSWORD '{password}'")
-    except (asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError):
-        pass  # made by an earlier call, or by one that runs beside this one
-    finally:
-        await connection.close()
-    return admin.set(username=ROLE, password=password)
-
-
-def _shared_url():
-    return shared_url(
-        SHARED, "postgresql://user:password@host:5432/database",
-        ("postgresql", "postgres"), options=["sslmode"])
+    return await PostgresDatabase.create()
 
 
 async def _connect(url):
@@ -119,45 +97,28 @@ async def _connect(url):
     where = f"{url.host}:{url.port or 5432}"
     try:
         return await asyncpg.connect(dsn, timeout=10)
-    except (asyncpg.InvalidPasswordError,
-            asyncpg.InvalidAuthorizationSpecificationError):
+    except asyncpg.InvalidPasswordError:
         problem = f"{where} refuses user {url.username!r}: check " \
                   "the user and the password"
+    except asyncpg.InvalidAuthorizationSpecificationError as error:
+        problem = f"{where} lets user {url.username!r} not in ({error}): " \
+                  "ask who runs it for an entry in pg_hba.conf"
     except asyncpg.InvalidCatalogNameError:
-        problem = f"{where} has no database {url.database!r}: name one " \
-                  "that exists, such as postgres"
+        problem = f"{where} has no database {url.database or url.username!r}"\
+                  ": name one that exists, such as postgres"
     except asyncpg.TooManyConnectionsError:
         problem = f"{where} has no connection left: close some, or raise " \
                   "max_connections there"
     except (OSError, asyncio.TimeoutError) as error:
-        if "rejected SSL" in str(error):
+        if "rejected SSL" not in str(error):
+            raise PostgresDatabase.silent(
+                f"no PostgreSQL answers at {where}") from None
+        if "sslmode" in url.query:
             problem = f"{where} has no TLS: take sslmode out of the URL"
         else:
-            problem = f"no PostgreSQL answers at {where}: start it, or " \
-                      "correct the host and the port"
+            problem = f"what answers at {where} is no PostgreSQL: correct " \
+                      "the host and the port"
     except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError,
             OverflowError) as error:
         problem = f"{where} cannot be used ({error})"
-    raise refusal(problem, SHARED)
-
-
-def _for_driver(url, driver):
-    """``url`` for one driver; they disagree on the name of the SSL option."""
-    query = dict(url.query)
-    if driver == "asyncpg" and "sslmode" in query:
-        query["ssl"] = query.pop("sslmode")
-    return url.set(drivername=f"postgresql+{driver}", query=query)
-
-
-async def drop_abandoned(name):
-    """Drop a database on the shared server, whoever still holds it open."""
-    await _drop(_shared_url(), name)
-
-
-async def _drop(admin, name):
-    connection = await _connect(admin)
-    try:
-        await connection.execute(
-            f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-    finally:
-        await connection.close()
+    raise PostgresDatabase.refusal(problem)

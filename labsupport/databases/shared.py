@@ -1,85 +1,188 @@
-"""What every fresh database can do, and how to be a guest on a server.
-
-A guest leaves nothing on a server that others use too.
-"""
+"""A fresh database on a server: how it is made, and leaves nothing there."""
 
 import asyncio
 import os
+import secrets
 import sys
-import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from ..notebook.progress import progress
 from ..servers import ServerError
 from ..servers.keeper import Kept
+from .fresh import Database, keep
 
-GRACE = 5  # seconds that a connection has to end: a server may be slow to tell
+USER = "lab"  # on this kernel's own server: may use its own databases alone
+
+_passwords: dict[URL, str] = {}  # of that user, one a server
 
 
-class Database:
-    """A fresh database; it stays until this kernel ends, or ``drop()``."""
+@dataclass(frozen=True)
+class ServerDatabase(Database):
+    """A database on a server; each server says in its own way what follows.
 
-    async def connections(self):
-        """How many connections (int) the server has to this database.
+    Where a ``run`` is taken, it is what ``connected()`` gives.
+    """
 
-        Drivers do not wait for the server's farewell: for some milliseconds
-        it may still count a connection that you closed.
+    _name: str = field(repr=False)
+    _admin: URL = field(repr=False)
+    _janitor: Kept | None = field(repr=False)
+
+    KIND = ""  # the name of the function that makes it
+    OWN = None  # this kernel's own: a Product
+    SHARED = ""  # variable that names another server's URL
+    EXAMPLE = ""  # of such a URL
+    BACKENDS = ()  # that this URL may have
+    OPTIONS = ()  # that its query may have
+    DRIVERS = ()  # a URL for each is an attribute
+    RIGHT = ""  # to ask for, where {user} may not create databases
+
+    @staticmethod
+    def connected(url):
+        """Async context manager: coroutine function (statement, *values).
+
+        It runs a statement and returns the rows. Raises ServerError, which
+        says what is wrong with the server at ``url``.
         """
-        return len(await self._holders())
+        raise NotImplementedError
 
-    async def unused(self):
-        """Wait until nobody is connected to this database, 5 s at most.
+    @staticmethod
+    async def make_user(run, user, host, password):
+        """Create an ordinary user, unless it is there."""
+        raise NotImplementedError
 
-        Raises RuntimeError that says who still is.
-        """
-        deadline = time.monotonic() + GRACE
-        while holders := await self._holders():
-            if time.monotonic() > deadline:
-                plural = "s" if len(holders) > 1 else ""
-                some = "; ".join(sorted(set(holders))[:3])
-                raise RuntimeError(
-                    f"The database is still in use by {len(holders)} "
-                    f"connection{plural} ({some}): await engine.dispose() on "
-                    "each engine first."
-                )
-            await asyncio.sleep(0.02)
+    @staticmethod
+    async def make(run, name, owner, shared):
+        """Create a database for the user of the URL ``owner``."""
+        raise NotImplementedError
 
-    async def drop(self, *, force=False):
-        """Drop the database; a second time does nothing.
+    @staticmethod
+    async def remove(run, name):
+        """Drop a database, and cut who still holds it; nothing if gone."""
+        raise NotImplementedError
 
-        Raises RuntimeError while a connection to it is open; with ``force``
-        it is cut instead.
-        """
-        if not force:
-            await self.unused()
-        await self._remove()
+    @staticmethod
+    async def holders(run, name):
+        """What each connection to a database does (list of str)."""
+        raise NotImplementedError
+
+    @staticmethod
+    def denied(error):
+        """Whether a driver's ``error`` says that a right is missing."""
+        raise NotImplementedError
+
+    @staticmethod
+    def for_driver(url, driver):
+        """``url`` as one of the drivers takes it."""
+        raise NotImplementedError
 
     async def _holders(self):
-        """What each connection does (list of str)."""
-        raise NotImplementedError
+        async with self.connected(self._admin) as run:
+            return await self.holders(run, self._name)
 
     async def _remove(self):
-        """Drop it, whoever still holds it open; nothing if it is gone."""
-        raise NotImplementedError
+        async with self.connected(self._admin) as run:
+            await self.remove(run, self._name)
+        if self._janitor:
+            await asyncio.to_thread(self._janitor.stop)
+
+    @classmethod
+    async def create(cls):
+        """A fresh one, on the shared server or on our own."""
+        name = f"lab_{secrets.token_hex(6)}"
+        shared = cls.shared_url()
+        admin = owner = shared
+        if not shared:
+            with progress(f"Starting {cls.OWN.name}"):
+                admin = (await asyncio.to_thread(cls.OWN.running)).admin
+            owner = await cls._ordinary(admin)
+        tidy = None
+        async with cls.connected(admin) as run:
+            try:
+                # First the janitor: nothing else would drop the database if
+                # this kernel is killed.
+                tidy = await janitor(cls.KIND, name) if shared else None
+                await cls.make(run, name, owner, bool(shared))
+            except BaseException as error:
+                if tidy:
+                    await asyncio.to_thread(tidy.stop)
+                if not cls.denied(error):
+                    raise
+                raise ServerError(
+                    f"The user {owner.username!r} in {cls.SHARED} may not "
+                    "create databases: ask for "
+                    f"{cls.RIGHT.format(user=owner.username)}."
+                ) from None
+        urls = {driver: cls.for_driver(owner.set(database=name), driver)
+                for driver in cls.DRIVERS}
+        return cls(name, admin, tidy, **urls)
+
+    @classmethod
+    async def _ordinary(cls, admin):
+        """URL of the ordinary user on this kernel's own server."""
+        password = _passwords.setdefault(admin, secrets.token_urlsafe(18))
+        async with cls.connected(admin) as run:
+            await cls.make_user(run, USER, admin.host, password)
+        return admin.set(username=USER, password=password)
+
+    @classmethod
+    async def drop_abandoned(cls, name):
+        """Drop a database on the shared server, whoever holds it open."""
+        async with cls.connected(cls.shared_url()) as run:
+            await cls.remove(run, name)
+
+    @classmethod
+    def shared_url(cls):
+        """The URL in the variable, or None if that is not set.
+
+        Raises ServerError unless it has a user, a host, a fitting backend
+        and no unknown option.
+        """
+        written = os.environ.get(cls.SHARED)
+        if not written:
+            return None
+        try:
+            url = make_url(written)
+        except (ArgumentError, ValueError):
+            url = None
+        if url is None or not (url.host and url.username) \
+                or url.get_backend_name() not in cls.BACKENDS \
+                or set(url.query) - set(cls.OPTIONS):
+            allowed = "".join(f"; ?{name}=… is the only option"
+                              for name in cls.OPTIONS)
+            raise ServerError(
+                f"{cls.SHARED} cannot be read: write it as {cls.EXAMPLE}, "
+                f"with special characters percent-encoded{allowed}."
+            )
+        return url
+
+    @classmethod
+    def silent(cls, problem):
+        """The ServerError for a server that does not answer."""
+        if os.environ.get(cls.SHARED):
+            return cls.refusal(f"{problem}: start it, or correct the host "
+                               "and the port")
+        return ServerError(
+            f"This kernel's {cls.OWN.name} has ended: run the cell with "
+            f"'await {cls.KIND}()' again, which starts another, and the "
+            "cells after it."
+        )
+
+    @classmethod
+    def refusal(cls, problem):
+        """The ServerError for a ``problem`` with a server, in one sentence."""
+        source = f" Or unset {cls.SHARED}." if os.environ.get(cls.SHARED) \
+            else ""
+        return ServerError(f"{problem[0].upper()}{problem[1:]}.{source}")
 
 
 def first_words(query):
     """The beginning (str) of a query, on one line."""
     line = " ".join(query.split())
     return line if len(line) <= 40 else line[:39] + "…"
-
-
-async def keep(name, **options):
-    """A Kept without a server; ServerError says what is wrong."""
-    try:
-        return await asyncio.to_thread(Kept, name, **options)
-    except RuntimeError as error:
-        raise ServerError(
-            f"No temporary directory can be made ({error}): free some space, "
-            "or set TMPDIR to a directory on another disk."
-        ) from None
 
 
 async def janitor(kind, name):
@@ -94,34 +197,3 @@ async def janitor(kind, name):
              "PYTHONPATH": os.pathsep.join(filter(None, paths))},
         at_end=[sys.executable, "-m", "labsupport.databases.janitor", kind,
                 name])
-
-
-def shared_url(variable, example, backends, options=()):
-    """The URL in an environment variable, or None if that is not set.
-
-    Raises ServerError unless it has a user, a host, one of the ``backends``
-    and no other query than ``options``.
-    """
-    written = os.environ.get(variable)
-    if not written:
-        return None
-    try:
-        url = make_url(written)
-    except (ArgumentError, ValueError):
-        url = None
-    if url is None or not (url.host and url.username) \
-            or url.get_backend_name() not in backends \
-            or set(url.query) - set(options):
-        allowed = "".join(f"; ?{name}=… is the only option"
-                          for name in options)
-        raise ServerError(
-            f"{variable} cannot be read: write it as {example}, with special "
-            f"characters percent-encoded{allowed}."
-        )
-    return url
-
-
-def refusal(problem, variable):
-    """The ServerError for a ``problem`` with a server, in one sentence."""
-    source = f" Or unset {variable}." if os.environ.get(variable) else ""
-    return ServerError(f"{problem[0].upper()}{problem[1:]}.{source}")

@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy import URL
 
 from ..servers.keeper import Kept
-from .shared import Database, keep
+from .fresh import Database, keep
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
 BLUE, VERMILION, PINK, GREY = "#0072B2", "#D55E00", "#CC79A7", "#999999"
 
 WAITING, PINGING, CONNECTING = "waiting", "pre-ping", "connecting"
+CLOSING = "closing"
 EXECUTING, ENDING = "executing", "commit or rollback"
 IN_TRANSACTION, CHECKED_OUT = "idle in transaction", "checked out"
 IN_POOL = "idle in pool"
@@ -18,6 +19,7 @@ BARS = {
     WAITING: {"colour": ORANGE, "share": 0.45, "hatched": True},
     PINGING: {"colour": YELLOW, "share": 0.45},
     CONNECTING: {"colour": PINK, "share": 0.7},
+    CLOSING: {"colour": PINK, "share": 0.45, "hatched": True},
     EXECUTING: {"colour": BLUE},
     IN_TRANSACTION: {"colour": SKY, "share": 0.45},
     ENDING: {"colour": GREEN, "hatched": True},

@@ -1,25 +1,26 @@
 """A live gauge: what the pool believes, and what the server sees."""
 
 import asyncio
-from contextlib import asynccontextmanager
 from html import escape
 
 from ipywidgets import HTML
-from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import URL, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from ..drawing.figure import widget_bundle
 from ..drawing.looks import BLUE, GREY, SQUARES
-from ..trace.hooks import hooks_of
+from ..trace.hooks import UNTOLD, hooks_of
 from ..trace.pool_usage import limits
+from ..trace.sqlalchemy_private import creator_of
 
 POOL_SECONDS, SERVER_SECONDS = 0.1, 0.5  # between two readings
 OWN = "lab gauge"  # application_name of the connections that ask
+CALL_ME = text(f"SET application_name = '{OWN}'")
 ACTIVITY = text(
     "SELECT state, count(*) FROM pg_stat_activity "
     "WHERE datname = current_database() AND state IS NOT NULL "
+    "AND pid <> pg_backend_pid() "
     f"AND application_name <> '{OWN}' GROUP BY state ORDER BY state")
 
 
@@ -37,13 +38,17 @@ class PoolGauge(HTML):
         self._requests = {}
         self.asked = 0  # how often the server has answered
         self._seen = {}
+        self._own, self._turn = None, asyncio.Lock()
+        self._stopped = False
         self._hooks.count(self._count, engine.pool)
         self._draw()
         self._tasks = [asyncio.create_task(self._follow_pool()),
                        asyncio.create_task(self._follow_server())]
 
     def _count(self, kind, task):
-        if kind in ("request", "connecting"):
+        if kind == "dispose":  # what is under way belongs to the old pool
+            self._requests.clear()
+        elif kind in ("request", "connecting"):
             self._requests[task] = kind
         else:
             self._requests.pop(task, None)
@@ -59,18 +64,33 @@ class PoolGauge(HTML):
     async def server(self):
         """State → number (dict): what the server sees at this moment.
 
-        Other than PostgreSQL cannot be asked: the dict is empty.
+        Other than PostgreSQL cannot be asked: the dict is empty. Raises what
+        the driver raises when the server cannot be reached.
         """
-        async with self._asking() as ask:
-            return await ask()
+        if self._engine.dialect.name != "postgresql":
+            return {}
+        async with self._turn:
+            try:
+                if self._own is None:
+                    self._own = await self._connect()
+                states = dict((await self._own.execute(ACTIVITY)).all())
+                self.asked += 1
+                return states
+            except BaseException:
+                await self._hang_up()
+                raise
+            finally:
+                if self._stopped:
+                    await self._hang_up()
 
     async def stop(self):
-        """Stand still, and close the gauge's own connection."""
+        """Stand still after a last look, and close the gauge's connection."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._stopped = True
+        await self._look()
         self._hooks.remove(self._count)
-        self._draw()
 
     async def _follow_pool(self):
         while True:
@@ -78,43 +98,52 @@ class PoolGauge(HTML):
             await asyncio.sleep(POOL_SECONDS)
 
     async def _follow_server(self):
-        while True:
-            try:
-                async with self._asking() as ask:
-                    while True:
-                        self._seen = await ask()
-                        self.asked += 1
-                        await asyncio.sleep(SERVER_SECONDS)
-            except (SQLAlchemyError, OSError):  # it cannot be asked now
-                self._seen = {}
+        try:
+            while True:
+                await self._look()
                 await asyncio.sleep(SERVER_SECONDS)
+        finally:
+            await self._hang_up()
 
-    @asynccontextmanager
-    async def _asking(self):
-        """An async function that asks the server, on a connection of ours."""
-        async def ask():
-            if connection is None:
-                return {}
-            return dict((await connection.execute(ACTIVITY)).all())
+    async def _look(self):
+        """Ask the server, and draw what both sides say at that moment."""
+        try:
+            self._seen = await self.server()
+        except Exception:  # a driver's own, too: it cannot be asked now
+            self._seen = {}
+        self._draw()
 
-        connection = None
-        if self._engine.dialect.name != "postgresql":
-            yield ask
-            return
-        name = {"application_name": OWN}
-        asyncpg = self._engine.dialect.driver == "asyncpg"
+    async def _connect(self):
+        """A connection of ours, made as the engine makes its own."""
         engine = create_async_engine(
-            self._engine.url, poolclass=NullPool, isolation_level="AUTOCOMMIT",
-            connect_args={"server_settings": name} if asyncpg else name)
-        async with engine.connect() as connection:
-            yield ask
+            URL.create(self._engine.url.drivername), poolclass=NullPool,
+            creator=creator_of(self._engine.pool),
+            isolation_level="AUTOCOMMIT")
+        told = UNTOLD.set(True)
+        try:
+            connection = await engine.connect()
+        finally:
+            UNTOLD.reset(told)
+        try:
+            await connection.execute(CALL_ME)
+        except BaseException:
+            await connection.close()
+            raise
+        return connection
+
+    async def _hang_up(self):
+        own, self._own = self._own, None
+        if own is not None:
+            await own.close()
 
     def _draw(self):
         believes, now = self.pool(), limits(self._engine.pool)
         live = sum(believes.values()) - believes["waiting"]
         overflow = max(live - (now.size or live), 0)
-        rows = [_row("the pool", believes,
-                     f"{_words(believes)} · {live} live, overflow {overflow}")]
+        words = f"{_words(believes)} · {live} live, overflow {overflow}"
+        if self._stopped:
+            words += " · stopped"
+        rows = [_row("the pool", believes, words)]
         if self._seen:
             rows.append(_row("the server", self._seen, _words(self._seen)))
         drawn = "".join(rows)

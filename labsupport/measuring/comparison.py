@@ -27,11 +27,12 @@ from statistics import median
 
 from ..drawing.figure import Figure
 from ..drawing.ratio_chart import ratio_chart
-from .load import Candidate, in_process
+from .load import LONGEST, Candidate, in_process, in_range
 
 MARGIN = 0.04  # an A/A pair on a quiet machine shows 3 % at most
 TIE = 0.10  # noise is no tie: at most that much may be between the two
 CONFIDENCE = 0.95
+MOST_USERS = 1000  # each is a task, and holds a connection
 
 
 @dataclass(frozen=True)
@@ -139,10 +140,13 @@ async def compare(candidates, *, seconds=8, concurrency=5):
     Takes two or more. Each is run by ``concurrency`` users in a closed loop.
     ``seconds`` of measuring are shared by all; preparation adds 1 to 3 s.
     Raises LoadError if a candidate fails, TypeError if one cannot be sent to
-    the load process, ValueError if there is only one.
+    the load process, ValueError if there is only one, or for a number that
+    is out of range.
     """
     if len(candidates) < 2:
         raise ValueError("A comparison needs two candidates.")
+    in_range("seconds", seconds, LONGEST)
+    in_range("concurrency", concurrency, MOST_USERS, whole=True)
     jobs = [Candidate(*candidate).job(name)
             for name, candidate in candidates.items()]
     rows = await in_process(

@@ -31,7 +31,6 @@ import inspect
 import json
 import math
 import os
-import random
 import subprocess
 import sys
 import tempfile
@@ -46,6 +45,8 @@ from ..drawing.latency_chart import latency_chart
 from ..notebook.progress import progress
 from ..notebook.sources import program
 
+MOST = 100_000  # operations of a run: both processes keep each one's times
+LONGEST = 3600  # seconds of a run
 TICK = 0.2  # seconds; Jupyter's interrupt is noticed when the loop wakes
 
 
@@ -125,20 +126,32 @@ async def open_loop(function, url, *, rate, seconds, users=None,
     distances. ``users`` is how many may be under way at once (None: any
     number); with few of them an operation starts later than intended.
     Exceptions of an operation are counted. Raises LoadError if the first
-    one, before the schedule begins, fails.
+    one, before the schedule begins, fails, and ValueError for a number that
+    is out of range or when nothing comes due.
     """
-    chance = random.Random(seed)
-    due, times = 0.0, []
-    while True:
-        due += chance.expovariate(rate) if poisson else 1 / rate
-        if due >= seconds:
-            break
-        times.append(due)
+    in_range("rate", rate, MOST)
+    in_range("seconds", seconds, LONGEST)
+    in_range("rate × seconds", rate * seconds, MOST)
+    if users is not None:
+        in_range("users", users, MOST, whole=True)
     rows = await in_process(
-        {"loop": "open", "candidates": [Candidate(function, url).job(
-            function.__name__)], "times": times, "users": users or len(times)},
-        f"{len(times)} operations by schedule")
+        {"loop": "open", "rate": rate, "seconds": seconds, "users": users,
+         "poisson": poisson, "seed": seed, "candidates": [
+             Candidate(function, url).job(function.__name__)]},
+        f"{rate:g} operations a second by schedule")
+    if not rows:
+        raise ValueError(f"Nothing came due in {seconds} s at a rate of "
+                         f"{rate}: take more seconds, or a higher rate.")
     return OpenLoop(rows)
+
+
+def in_range(name, given, most, whole=False):
+    """Raises ValueError unless 0 < ``given`` <= ``most``."""
+    kinds = int if whole else (int, float)
+    if not isinstance(given, kinds) or not 0 < given <= most:
+        raise ValueError(f"{name} is {given!r}: take a "
+                         + ("whole " if whole else "")
+                         + f"number above 0 and not above {most}.")
 
 
 async def in_process(job, words):

@@ -133,30 +133,46 @@ def rounds(job, entrants, tell):
     return rows
 
 
-async def scheduled(operation, times, users, tell):
+def arrivals(rate, seconds, poisson, seed):
+    """When operations are due: seconds from the beginning, one by one."""
+    chance = random.Random(seed)
+    due = 0.0
+    while True:
+        due += chance.expovariate(rate) if poisson else 1 / rate
+        if due >= seconds:
+            return
+        yield due
+
+
+async def scheduled(operation, job, tell):
     """A row per operation: [due s, started s, ended s, failure or None]."""
     rows, clock = [], time.perf_counter
-    due_times = iter(times)  # shared: whoever is free takes the next
+    free = asyncio.Semaphore(job["users"] or sys.maxsize)
     begin = clock()
 
-    async def user():
-        for due in due_times:
-            if (early := begin + due - clock()) > 0:
-                await asyncio.sleep(early)
-            started, failure = clock() - begin, None
-            try:
-                await operation()
-            except Exception as error:
-                failure = type(error).__name__
-            rows.append((due, started, clock() - begin, failure))
+    async def one(due):
+        started, failure = clock() - begin, None
+        try:
+            await operation()
+        except (Exception, asyncio.CancelledError) as error:
+            failure = type(error).__name__  # nobody but itself cancels it
+        rows.append((due, started, clock() - begin, failure))
+        free.release()
 
     async def report():
         while True:
-            tell(percent=int(100 * len(rows) / len(times)))
+            spent = (clock() - begin) / job["seconds"]
+            tell(percent=min(99, int(100 * spent)))
             await asyncio.sleep(1)
 
-    reporter = asyncio.create_task(report())
-    await asyncio.gather(*(user() for _ in range(users)))
+    async with asyncio.TaskGroup() as group:
+        reporter = asyncio.create_task(report())
+        for due in arrivals(job["rate"], job["seconds"], job["poisson"],
+                            job["seed"]):
+            # Also when it is late: the operations have to begin.
+            await asyncio.sleep(max(begin + due - clock(), 0))
+            await free.acquire()
+            group.create_task(one(due))
     reporter.cancel()
     return rows
 
@@ -175,8 +191,7 @@ def work(job, tell):
     gc.disable()
     if job["loop"] == "open":
         (only,) = entrants
-        found = only.run(scheduled(only.operation, job["times"],
-                                   job["users"], tell))
+        found = only.run(scheduled(only.operation, job, tell))
     else:
         found = rounds(job, entrants, tell)
     for entrant in entrants:

@@ -67,12 +67,15 @@ class expect_failure:
         failure = self._failure
         failure.chain = tuple(map(type, chain))
         failure.message = _telling_line(chain[-1], self._phrase)
-        failure.line = your_line(tb)
+        member = error  # of a group: its line is in a traceback of its own
+        while isinstance(member, BaseExceptionGroup):
+            member = member.exceptions[0]
+        failure.line = your_line(member.__traceback__) or your_line(tb)
         if self._cause and not issubclass(failure.chain[-1], self._cause):
             raise AssertionError(
                 f"{self._cause.__name__} was expected as the cause; it was "
                 f"{failure.chain[-1].__name__}.")
-        if self._phrase not in str(error):
+        if not any(self._phrase in str(link) for link in chain):
             raise AssertionError(
                 f"{self._phrase!r} was expected in the message; it reads "
                 f"{failure.message!r}.")
@@ -85,13 +88,17 @@ class expect_failure:
 def wrapped(error):
     """``error``, then the exception it wraps, and so on to the first one.
 
-    Follows ``raise … from`` and SQLAlchemy's ``.orig``. Yields exceptions.
+    Follows ``raise … from``, SQLAlchemy's ``.orig`` and the first exception
+    of a group. Yields exceptions.
     """
     seen = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
         yield error
-        error = getattr(error, "orig", None) or error.__cause__
+        if isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        else:
+            error = getattr(error, "orig", None) or error.__cause__
 
 
 def _telling_line(error, phrase):

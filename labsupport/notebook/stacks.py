@@ -4,6 +4,7 @@ import linecache
 import re
 import sys
 import traceback
+from asyncio import Handle
 from functools import cache
 from typing import NamedTuple
 
@@ -49,11 +50,14 @@ def running_line():
     """The innermost Line of yours that runs now, or None.
 
     Inside SQLAlchemy's greenlet the Python stack ends at greenlet_spawn; it
-    goes on in the greenlet that spawned it.
+    goes on in the greenlet that spawned it. What called the event loop is
+    not what runs now.
     """
     greenlet, frame = getcurrent(), sys._getframe(1)
     while True:
         while frame is not None:
+            if frame.f_code is Handle._run.__code__:
+                return None
             if yours(frame.f_code.co_filename):
                 return Line(frame.f_code.co_filename, frame.f_lineno)
             frame = frame.f_back

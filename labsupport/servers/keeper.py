@@ -6,12 +6,13 @@ The kernel holds the only write end of the pipe. When the kernel ends in any
 way, SIGKILL included, the pipe closes; the keeper then stops the server and
 removes its directory. The server is the keeper's own child because some
 containers have a PID 1 that never reaps: there an orphan stays a zombie and
-its data directory stays locked. (What a SIGKILL of the keeper itself
-leaves, nobody clears up.)
+its data directory stays locked. When the keeper itself is killed, Linux ends
+the server, and the next keeper removes the directory.
 
 This file runs on its own (``python -I keeper.py``): standard library only.
 """
 
+import ctypes
 import json
 import os
 import shutil
@@ -20,9 +21,17 @@ import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import suppress
 from pathlib import Path
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 LOG_TAIL = 4000  # characters of the server's log that travel with its end
+LOCK = "keeper.lock"  # in the directory; locked by whoever still uses it
+PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 class Kept:
@@ -30,17 +39,22 @@ class Kept:
 
     Takes ``name`` (prefix of the directory), ``before`` and ``after`` (path
     in the directory → text to append, before and after the preparation),
-    ``prepare`` (commands that run to their end first), ``serve`` (the
-    server's command; None for a directory alone), ``stop`` (name of the
-    signal that stops the server), ``at_end`` (command to run at the very
-    end, or None), ``env`` (environment of all commands; None for ours).
-    ``{dir}`` in a command stands for the directory. Raises RuntimeError with
-    the log if a command fails.
+    ``prepare`` (commands that run to their end first and make ``data``),
+    ``prepared`` (path that keeps this ``data`` for the next start, which
+    copies it and prepares nothing; or None), ``exchange`` (path → old and
+    new text of one length, after the preparation), ``serve`` (the server's
+    command; None for a directory alone), ``stop`` (name of the signal that
+    stops the server), ``at_end`` (command to run at the very end, or None),
+    ``env`` (environment of all commands; None for ours). ``{dir}`` in a
+    command stands for the directory. Raises RuntimeError with the log if
+    something fails.
     """
 
-    def __init__(self, name, *, before={}, prepare=(), after={}, serve=None,
-                 stop="SIGTERM", at_end=None, env=None):
+    def __init__(self, name, *, before={}, prepare=(), prepared=None,
+                 exchange={}, after={}, serve=None, stop="SIGTERM",
+                 at_end=None, env=None):
         spec = {"name": name, "before": before, "prepare": list(prepare),
+                "prepared": prepared and str(prepared), "exchange": exchange,
                 "after": after, "serve": serve, "stop": stop,
                 "at_end": at_end, "env": env}
         # Through the pipe and not as an argument: passwords are in it, and
@@ -92,61 +106,136 @@ def main():
             signal.signal(getattr(signal, name), lambda *_: None)
     spec = json.loads(sys.stdin.buffer.readline())
     try:
+        sweep()
         directory = Path(tempfile.mkdtemp(prefix=spec["name"]))
     except OSError as error:
         tell(log=str(error))
         return
     try:
-        run(spec, directory)
+        with open(directory / "locked", "w") as lock:
+            if fcntl:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                # From now on sweep() knows it, and finds it locked.
+                os.rename(lock.name, directory / LOCK)
+            run(spec, directory, lock)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def run(spec, directory):
+def sweep():
+    """Remove the directories whose keeper has been killed, and its server."""
+    for lock in Path(tempfile.gettempdir()).glob(f"lab-*/{LOCK}"):
+        with suppress(OSError):  # it is locked, or gone meanwhile
+            if lock.lstat().st_uid == os.geteuid():
+                with open(lock) as file:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(lock.parent, ignore_errors=True)
+
+
+def run(spec, directory, lock):
     """Prepare, serve until the pipe closes or the server ends, and tell."""
-    options = {"cwd": directory, "env": spec["env"],
-               "stdin": subprocess.DEVNULL}
-    user = None
-
-    def command(words):
-        return [word.replace("{dir}", str(directory)) for word in words]
-
-    def write(path, text):
-        with open(directory / path, "a", encoding="utf-8") as file:
-            file.write(text)
-        if user:
-            os.chown(directory / path, user.pw_uid, user.pw_gid)
-
     log = directory / "server.log"
+    server = user = None
     with open(log, "ab") as out:
-        options.update(stdout=out, stderr=out)
+        options = {"cwd": directory, "env": spec["env"], "stdout": out,
+                   "stderr": out, "stdin": subprocess.DEVNULL}
         try:
             if spec["serve"] and (user := unprivileged()):
                 os.chown(directory, user.pw_uid, user.pw_gid)
                 options.update(user=user.pw_uid, group=user.pw_gid,
                                extra_groups=[])
-            for path, text in spec["before"].items():
-                write(path, text)
-            for words in spec["prepare"]:
-                subprocess.run(command(words), check=True, **options)
-            for path, text in spec["after"].items():
-                write(path, text)
-            server = (subprocess.Popen(command(spec["serve"]), **options)
-                      if spec["serve"] else None)
-        except (OSError, KeyError, subprocess.CalledProcessError) as error:
+            prepare(spec, directory, user, options)
+            if spec["serve"]:
+                server = serve(spec, directory, lock, options)
+        except (OSError, KeyError, ValueError,
+                subprocess.CalledProcessError) as error:
             tell(log=f"{tail(log)}\n{error}")
             return
         tell(directory=str(directory))
         if server:
-            stop = getattr(signal, spec["stop"])
-            threading.Thread(target=stop_at_eof, args=(server, stop),
-                             daemon=True).start()
             server.wait()
         else:
             wait_for_eof()
         if spec["at_end"]:
-            subprocess.run(command(spec["at_end"]), check=False, **options)
+            subprocess.run(command(spec["at_end"], directory), check=False,
+                           **options)
     tell(log=tail(log))
+
+
+def prepare(spec, directory, user, options):
+    """Make the files that the server needs, for ``user``."""
+    data, prepared = directory / "data", spec["prepared"]
+    write(directory, spec["before"], user)
+    if prepared and os.path.exists(prepared):
+        os.utime(prepared)  # so that it counts as used
+        copy(prepared, data, user)
+    else:
+        for words in spec["prepare"]:
+            subprocess.run(command(words, directory), check=True, **options)
+        if prepared:
+            keep(data, Path(prepared))
+    for path, (old, new) in spec["exchange"].items():
+        exchange(directory / path, old.encode(), new.encode())
+    write(directory, spec["after"], user)
+
+
+def serve(spec, directory, lock, options):
+    """Start the server (a Popen), and what stops it in time."""
+    stop = getattr(signal, spec["stop"])
+    if fcntl:
+        # What a server uses is not swept: it holds the lock, too.
+        options["pass_fds"] = [lock.fileno()]
+    if sys.platform.startswith("linux"):
+        prctl = ctypes.CDLL(None).prctl
+        options["preexec_fn"] = lambda: prctl(PR_SET_PDEATHSIG, stop)
+    server = subprocess.Popen(command(spec["serve"], directory), **options)
+    threading.Thread(target=stop_at_eof, args=(server, stop),
+                     daemon=True).start()
+    return server
+
+
+def command(words, directory):
+    return [word.replace("{dir}", str(directory)) for word in words]
+
+
+def write(directory, texts, user):
+    """Append ``texts`` (path → text) to files that are the ``user``'s."""
+    for path, text in texts.items():
+        with open(directory / path, "a", encoding="utf-8") as file:
+            file.write(text)
+        if user:
+            os.chown(directory / path, user.pw_uid, user.pw_gid)
+
+
+def copy(source, target, user=None):
+    """Copy a directory, for ``user`` (a passwd entry; None for us)."""
+    shutil.copytree(source, target)
+    if user:
+        for root, _, names in os.walk(target):
+            for name in [".", *names]:
+                os.chown(os.path.join(root, name), user.pw_uid, user.pw_gid)
+
+
+def keep(data, prepared):
+    """Copy ``data`` to the path ``prepared``, whole or not at all."""
+    try:
+        half = tempfile.mkdtemp(dir=prepared.parent)
+        try:
+            copy(data, Path(half, "data"))
+            os.rename(Path(half, "data"), prepared)
+        finally:
+            shutil.rmtree(half, ignore_errors=True)
+    except OSError:
+        pass  # no room, or another kernel was quicker: nothing depends on it
+
+
+def exchange(path, old, new):
+    """Put ``new`` in the place of ``old`` (bytes of one length) in a file."""
+    content = path.read_bytes()
+    if content.count(old) != 1 or len(old) != len(new):
+        raise ValueError(f"{path.name} is not as it was expected")
+    with open(path, "r+b") as file:
+        file.write(content.replace(old, new))
 
 
 def wait_for_eof():

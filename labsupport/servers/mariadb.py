@@ -1,17 +1,13 @@
 """MariaDB for this kernel: started once, stopped with it."""
 
 import os
-import secrets
-import shutil
-import tempfile
 
 from sqlalchemy import URL
 
-from . import starting
 from .discover import mariadb_programs
+from .starting import Product
 
 ADMIN = "lab_admin"
-MEGABYTES = 60  # 40 at the start, and room for the lesson
 SETTINGS = {  # of the server, and of the installer, which starts it too
     # From data/: the installer breaks a path that has a space in it.
     "tmpdir": "..",
@@ -38,23 +34,10 @@ SERVER = {
 }
 
 
-def start():
-    """Start a Server of your own; stop it with ``kept.stop()``."""
-    server, install = mariadb_programs()
-    # A full disk is no error for MariaDB: it waits until there is room.
-    if shutil.disk_usage(tempfile.gettempdir()).free < MEGABYTES * 2**20:
-        raise starting.disk_full("MariaDB", MEGABYTES)
-    return starting.on_a_free_port(
-        "MariaDB", lambda port: _start(server, install, port))
-
-
-_once = starting.Once(start)
-running, stop = _once.running, _once.stop
-
-
-def _start(server, install, port):
-    password = secrets.token_urlsafe(18)
-    kept = starting.ready("MariaDB", {
+def spec(programs, port, password):
+    """The arguments of Kept for a server."""
+    server, install = programs
+    return {
         "name": "lab-mariadb-",
         # MariaDB runs this before it answers anyone: the accounts that it is
         # installed with have no password, and none of them is ever served.
@@ -69,9 +52,7 @@ def _start(server, install, port):
                   *_options({**SETTINGS, **SERVER, "port": port})],
         "env": {name: value for name, value in os.environ.items()
                 if not name.startswith(("MYSQL", "MARIADB"))},
-    }, _is_ready, _explained)
-    return starting.Server(kept, URL.create(
-        "mysql+aiomysql", ADMIN, password, "127.0.0.1", port))
+    }
 
 
 def _options(settings):
@@ -80,7 +61,13 @@ def _options(settings):
             *(f"--{name}={value}" for name, value in settings.items())]
 
 
-def _is_ready(directory):
+def admin(port, password):
+    """The URL of the administrator."""
+    return URL.create("mysql+aiomysql", ADMIN, password, "127.0.0.1", port)
+
+
+def is_ready(directory):
+    """What MariaDB writes to its log, which is here as long as its data."""
     try:
         log = (directory / "server.log").read_bytes()
     except OSError:
@@ -88,8 +75,9 @@ def _is_ready(directory):
     return b"ready for connections" in log
 
 
-def _explained(log):
-    return starting.explained(
-        "MariaDB", log, megabytes=MEGABYTES, loud=("[ERROR]", "Fatal error"),
-        instead="set LAB_MARIADB_BINDIR to another installation, or "
-                "LAB_MYSQL_URL to a running server")
+product = Product(
+    "MariaDB", mariadb_programs, spec, admin, is_ready,
+    errors=("[ERROR]", "Fatal error"),
+    instead="set LAB_MARIADB_BINDIR to another installation, or "
+            "LAB_MYSQL_URL to a running server")
+start, running, stop = product.start, product.running, product.stop

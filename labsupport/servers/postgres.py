@@ -1,12 +1,17 @@
 """PostgreSQL for this kernel: started once, stopped with it."""
 
+import base64
+import hashlib
+import hmac
 import os
 import secrets
+import sys
 
 from sqlalchemy import URL
 
-from . import starting
+from . import nameless
 from .discover import postgres_bindir
+from .starting import Product
 
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -26,42 +31,80 @@ SETTINGS = {
 }
 
 
-def start():
-    """Start a Server of your own; stop it with ``kept.stop()``."""
+# The password of the administrator, as the server keeps it (RFC 5803). This
+# one fits no password: it is what a prepared cluster has, until it is used.
+VERIFIER = "SCRAM-SHA-256$4096:{salt}${stored}:{server}"
+NOBODY_S = VERIFIER.format(salt=24 * "A", stored=43 * "A" + "=",
+                           server=43 * "A" + "=")
+
+
+def find():
+    """Paths of ``postgres`` and ``initdb``, as a tuple."""
     bindir = postgres_bindir()
-    return starting.on_a_free_port(
-        "PostgreSQL", lambda port: _start(bindir, port))
+    return bindir / "postgres", bindir / "initdb"
 
 
-_once = starting.Once(start)
-running, stop = _once.running, _once.stop
-
-
-def _start(bindir, port):
-    password = secrets.token_urlsafe(18)
+def spec(programs, port, password):
+    """The arguments of Kept for a server."""
+    server, initdb = programs
     config = "".join(f"{name} = '{value}'\n" for name, value
                      in {**SETTINGS, "port": port}.items())
     environment = {name: value for name, value in os.environ.items()
                    if not name.startswith("PG")}  # PGDATA, PGPORT … mislead
-    kept = starting.ready("PostgreSQL", {
+    return {
         "name": "lab-postgres-",
-        "before": {"password": password},
-        "prepare": [[str(bindir / "initdb"), "--pgdata", "{dir}/data",
-                     "--username", "postgres", "--pwfile", "{dir}/password",
-                     "--auth", "scram-sha-256", "--encoding", "UTF8",
-                     "--no-locale", "--no-sync", "--no-instructions"]],
+        "before": {"password": NOBODY_S},
+        "prepare": _prepare(initdb),
+        "exchange": {"data/global/1260": [NOBODY_S, verifier(password)]},
         "after": {"data/postgresql.conf": config},
-        "serve": [str(bindir / "postgres"), "-D", "{dir}/data"],
+        "serve": [str(server), "-D", "{dir}/data"],
         "stop": "SIGINT",  # "fast": open sessions are ended
         "env": {**environment, "LC_ALL": "C"},
-    }, _is_ready, _explained)
-    return starting.Server(kept, URL.create(
+    }
+
+
+def _prepare(initdb):
+    """The commands that make a new cluster."""
+    options = ["--pgdata", "{dir}/data",
+               "--username", "postgres", "--pwfile", "{dir}/password",
+               "--auth", "scram-sha-256", "--encoding", "UTF8",
+               "--no-locale", "--no-sync", "--no-instructions",
+               "--wal-segsize", "1"]
+    # The password is exchanged in a page of the data. From 18 on pages have
+    # checksums unless initdb is asked for none.
+    if b"no-data-checksums" in initdb.read_bytes():
+        options.append("--no-data-checksums")
+    if not nameless.nameless():
+        return [[str(initdb), *options]]
+    return [[sys.executable, "-I", nameless.__file__, str(initdb.parent),
+             "{dir}/named"],
+            ["{dir}/named/" + str(nameless.WITHIN / "initdb"), *options]]
+
+
+def verifier(password):
+    """What the server keeps of a ``password`` of ASCII (str)."""
+    def text(value):
+        return base64.b64encode(value).decode()
+
+    def keyed(words):
+        return hmac.digest(salted, words, "sha256")
+
+    salt = secrets.token_bytes(16)
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, 4096)
+    stored = hashlib.sha256(keyed(b"Client Key")).digest()
+    return VERIFIER.format(salt=text(salt), stored=text(stored),
+                           server=text(keyed(b"Server Key")))
+
+
+def admin(port, password):
+    """The URL of the administrator."""
+    return URL.create(
         "postgresql+asyncpg", "postgres", password, "127.0.0.1", port,
         # Said here, or PGSSLMODE of the reader's shell would be obeyed.
-        "postgres", query={"sslmode": "disable"}))
+        "postgres", query={"sslmode": "disable"})
 
 
-def _is_ready(directory):
+def is_ready(directory):
     """The last line of postmaster.pid, which pg_ctl waits for too."""
     status = directory / "data" / "postmaster.pid"
     try:
@@ -70,8 +113,9 @@ def _is_ready(directory):
         return False
 
 
-def _explained(log):
-    return starting.explained(
-        "PostgreSQL", log, megabytes=60, loud=("FATAL", "error:"),
-        instead="set LAB_PG_BINDIR to another installation, or "
-                "LAB_POSTGRES_URL to a running server")
+product = Product(
+    "PostgreSQL", find, spec, admin, is_ready,
+    errors=("FATAL", "error:"),
+    instead="set LAB_PG_BINDIR to another installation, or "
+            "LAB_POSTGRES_URL to a running server")
+start, running, stop = product.start, product.running, product.stop

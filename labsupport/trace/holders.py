@@ -6,6 +6,7 @@ from ..drawing.figure import Figure
 from ..drawing.looks import SKY
 from ..drawing.svg import bar, picture, text
 from ..notebook.stacks import Line
+from .rows import Rows
 
 WIDTH, LEFT, ROW = 760, 16, 46
 
@@ -19,14 +20,16 @@ class Holder(NamedTuple):
     line: Line | None
 
 
-class Holders(list):
+class Holders(Rows):
     """The Holders of one moment, the longest first.
 
     ``earlier`` counts the connections that were checked out before the
     trace began: nobody has seen by whom.
     """
 
-    earlier = 0
+    def __init__(self, rows, earlier):
+        super().__init__(rows)
+        self.earlier = earlier
 
     def __repr__(self):
         rows = [f"{one.connection}  {one.task}  {one.line or ''}".rstrip()
@@ -64,6 +67,5 @@ def holders(events, now, out):
                 event.connection, event.task, now - event.at, event.line)
         elif event.kind in ("checkin", "close", "detach"):
             held.pop(event.connection, None)
-    found = Holders(sorted(held.values(), key=lambda one: -one.seconds))
-    found.earlier = out - len(held)
-    return found
+    return Holders(sorted(held.values(), key=lambda one: -one.seconds),
+                   out - len(held))

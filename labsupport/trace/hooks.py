@@ -1,30 +1,36 @@
 """What happens to the connections of an engine, as a stream of Events.
 
-Two kinds of hooks. Pool events (checkin, close, detach, invalidate) are
-SQLAlchemy's own and stay once they are there: to remove a listener while a
-task is inside that very event breaks the task. What has no event, or only
-one that slows every statement for good, is seen by wrapping public methods
-on this engine's own pool and dialect: ``Pool.connect`` (a request, and how
-it ends), the driver's ``connect``, ``do_ping``, ``do_execute`` and its two
-sisters, ``do_commit``, ``do_rollback``. The wrappers come with the first
-trace and go with the last, so an engine that nobody observes costs nothing.
+Two kinds of hooks. Pool events (checkout, checkin, close …) are SQLAlchemy's
+own and stay once they are there: to remove a listener while a task is inside
+that very event breaks the task. What has no event, or only one that slows
+every statement for good, is seen by wrapping public methods on this engine's
+own pool and dialect: ``Pool.connect`` (a request, and how it ends), the
+driver's ``connect`` (the event ``do_connect`` misses an ``async_creator``),
+and what ``traffic`` wraps. The wrappers come with the first trace and go with
+the last, so an engine that nobody observes costs next to nothing.
 (What ORM statements pay once something has been observed: see ``origins``.)
 """
 
 import asyncio
+from contextvars import ContextVar
 from time import perf_counter
 
 from sqlalchemy import event, exc
+from sqlalchemy.pool import QueuePool
 
 from ..notebook.stacks import running_line
 from . import origins
-from .driver_state import FetchedCursor, proxy_of, state
-from .events import FAILED, Event, current_who, turn
+from .events import FAILED, Event, turn
+from .sqlalchemy_private import entries_in
+from .tasks import current_who, know_sessions
+from .traffic import Traffic, refused
 from .wrapping import Wrapping
 
 LABEL = "labsupport_label"  # in the info of a connection: its number
 HOOKS = "labsupport_hooks"  # attribute of a dialect
-REQUEST = ("request", "connecting", "checkout", *FAILED)
+REQUEST = ("request", "connecting", "checkout", "dispose", *FAILED)
+# True where a connection is made that is not for the pool, but for a gauge.
+UNTOLD = ContextVar("labsupport_untold", default=False)
 
 
 class Hooks:
@@ -39,15 +45,16 @@ class Hooks:
         self._dialect = dialect
         self._requests, self._rest = Wrapping(), Wrapping()
         self._asking = set()  # the Whos that have asked for a connection
-        self._holders = {}  # connection → the Who that checked it out
+        self.holders = {}  # connection → the Who that checked it out
         self._connections = 0
         for name, listener in (
-            ("checkin", self._returned),
+            ("checkout", self._checked_out), ("checkin", self._returned),
             ("close", lambda _, record: self._left("close", record)),
             ("detach", lambda _, record: self._left("detach", record)),
             ("invalidate", self._invalidated),
         ):
             event.listen(pool, name, listener)
+        know_sessions()
 
     def count(self, counter, pool):
         """Call ``counter`` with kind and Who of what a request goes through.
@@ -61,16 +68,20 @@ class Hooks:
         """Call ``sink`` with every Event from now on."""
         self._watch_requests(pool)
         if not self._rest:
-            for name, wrapper in (
-                ("do_ping", self._pinging), ("do_execute", self._executing),
-                ("do_executemany", self._executing),
-                ("do_execute_no_params", self._executing),
-                ("do_commit", self._ending("commit")),
-                ("do_rollback", self._ending("rollback")),
-            ):
+            for name, wrapper in Traffic(self, self._dialect).wrappers():
                 self._rest.wrap(self._dialect, name, wrapper)
         self.sinks.append(sink)
         origins.want(self)
+
+    def idle(self, pool):
+        """The numbers (set of int) of a pool's idle connections.
+
+        Without the places in it whose connection was thrown away.
+        """
+        if not isinstance(pool, QueuePool):
+            return set()
+        return {self.label(entry) for entry in entries_in(pool)
+                if entry.dbapi_connection is not None}
 
     def remove(self, sink):
         """Call ``sink``, or counter, no more; unwrap what nobody needs."""
@@ -79,7 +90,7 @@ class Hooks:
                 sinks.remove(sink)
         if not self.sinks:
             self._rest.unwrap()
-            self._holders.clear()
+            self.holders.clear()
             origins.want_no_more(self)
             if not self.counters:
                 self._requests.unwrap()
@@ -101,6 +112,7 @@ class Hooks:
         def wrapper():  # by engine.dispose(): a new pool takes over
             pool = recreate()
             self._wrap_pool(pool)
+            self.tell("dispose", None)
             return pool
 
         return wrapper
@@ -109,95 +121,44 @@ class Hooks:
         def wrapper():
             task = current_who()
             self._asking.add(task)
-            self._tell("request", task)
+            self.tell("request", task)
             try:
                 proxy = connect()
             except BaseException as error:
-                self._tell(_ending_of(error), task,
+                self.tell(_ending_of(error), task,
                            detail=type(error).__name__)
                 raise
             finally:
                 self._asking.discard(task)
-            if self.sinks:
-                connection = self._label(proxy)
-                self._holders[connection] = task
-                self._tell("checkout", task, connection, line=running_line())
-            else:
-                self._tell("checkout", task)
+            self._tell_checkout(task, proxy)
             return proxy
 
         return wrapper
 
     def _connecting(self, connect):
         def wrapper(*arguments, **options):
-            self._tell("connecting", current_who())
-            return connect(*arguments, **options)
-
-        return wrapper
-
-    def _pinging(self, ping):
-        def wrapper(*arguments, **options):
             task = current_who()
-            self._tell("ping", task)
-            try:
-                return ping(*arguments, **options)
-            finally:
-                self._tell("pinged", task)
+            if UNTOLD.get() or refused(self._dialect):
+                return connect(*arguments, **options)
+            self.tell("connecting", task)
+            connection = connect(*arguments, **options)
+            self.tell("connected", task)
+            return connection
 
         return wrapper
 
-    def _executing(self, execute):
-        def wrapper(cursor, statement, *rest, **options):
-            context = options.get("context", rest[-1] if rest else None)
-            proxy = proxy_of(context)
-            connection = self._label(proxy)
-            if connection is None:  # the dialect looks at a new connection
-                return execute(cursor, statement, *rest, **options)
-            task = current_who() or self._holders.get(connection)
-            self._tell("execute", task, connection, statement,
-                       origins.origin(context), running_line())
-            result = self._run(task, connection, proxy, "executed",
-                               execute, cursor, statement, *rest, **options)
-            if getattr(context, "_is_server_side", False):
-                context.cursor = FetchedCursor(cursor, self._fetching(
-                    connection, proxy))
-            return result
+    def _checked_out(self, _dbapi_connection, _record, proxy):
+        task = current_who()
+        if task not in self._asking:  # since before anybody observed
+            self._tell_checkout(task, proxy)
 
-        return wrapper
-
-    def _fetching(self, connection, proxy):
-        def wrapper(fetch, *arguments, **options):
-            task = current_who() or self._holders.get(connection)
-            self._tell("fetch", task, connection)
-            return self._run(task, connection, proxy, "executed",
-                             fetch, *arguments, **options)
-
-        return wrapper
-
-    def _ending(self, kind):
-        def wrapper_of(end):
-            def wrapper(proxy):
-                connection = self._label(proxy)
-                if connection is None:
-                    return end(proxy)
-                task = self._holders.get(connection)
-                self._tell(kind, task, connection)
-                return self._run(task, connection, proxy, "ended", end, proxy)
-
-            return wrapper
-
-        return wrapper_of
-
-    def _run(self, task, connection, proxy, after, method, *arguments,
-             **options):
-        """Call ``method``; tell its error, and the state ``after`` it."""
-        try:
-            return method(*arguments, **options)
-        except BaseException as error:
-            self._tell("error", task, connection, type(error).__name__)
-            raise
-        finally:
-            self._tell(after, task, connection, state(proxy))
+    def _tell_checkout(self, task, proxy):
+        if self.sinks:
+            connection = self.label(proxy)
+            self.holders[connection] = task
+            self.tell("checkout", task, connection, line=running_line())
+        else:
+            self.tell("checkout", task)
 
     def _returned(self, dbapi_connection, record):
         if dbapi_connection is not None:  # else it is closed, and was told
@@ -206,15 +167,15 @@ class Hooks:
     def _left(self, kind, record):
         # Not the running task: "async with" closes in a task of its own.
         if self.sinks:
-            connection = self._label(record)
-            holder = self._holders.pop(connection, None) or self._replacing()
-            self._tell(kind, holder, connection)
+            connection = self.label(record)
+            holder = self.holders.pop(connection, None) or self._replacing()
+            self.tell(kind, holder, connection)
 
     def _invalidated(self, _dbapi_connection, record, error):
         if self.sinks:
-            connection = self._label(record)
-            holder = self._holders.get(connection) or self._replacing()
-            self._tell("invalidate", holder, connection,
+            connection = self.label(record)
+            holder = self.holders.get(connection) or self._replacing()
+            self.tell("invalidate", holder, connection,
                        type(error).__name__ if error else "")
 
     def _replacing(self):
@@ -222,7 +183,7 @@ class Hooks:
         who = current_who()
         return who if who in self._asking else None
 
-    def _label(self, pooled):
+    def label(self, pooled):
         """The number of a pooled connection; None for one in the making."""
         try:
             info = pooled.info
@@ -233,8 +194,9 @@ class Hooks:
             info[LABEL] = self._connections
         return info[LABEL]
 
-    def _tell(self, kind, task, connection=None, detail="", origin="",
-              line=None):
+    def tell(self, kind, task, connection=None, detail="", origin="",
+             line=None):
+        """Tell what happened to those who want to know."""
         if kind in REQUEST:
             for counter in self.counters:
                 counter(kind, task)

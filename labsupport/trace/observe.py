@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from time import perf_counter
 
 from .holders import holders
-from .hooks import current_who, hooks_of
+from .hooks import hooks_of
 from .pool_usage import counts, limits, pool_usage, usage
 from .queries import queries
 from .spans import Fold
+from .tasks import current_who
 from .timeline import timeline
 
 
@@ -25,9 +26,10 @@ class Trace:
     a view shows what happened so far.
     """
 
-    def __init__(self, pool):
+    def __init__(self, pool, dialect, idle):
         self._events = []
-        self._start = limits(pool)
+        self._start, self._idle = limits(pool), idle
+        self._dialect = dialect.name
         self._main = current_who()
         self._began, self._seconds = perf_counter(), None
 
@@ -46,6 +48,10 @@ class Trace:
         Tasks that have no name of their own are called ``task 1``, ``task
         2`` …, connections ``c1``, ``c2`` …, in the order of their coming.
         """
+        return self._named()[0]
+
+    def _named(self):
+        """The events, and number → name (dict) of the connections."""
         tasks = {None: None, self._main: "main"}
         connections = {None: None}
         named = []
@@ -57,7 +63,7 @@ class Trace:
             named.append(event._replace(
                 at=event.at - self._began, task=tasks[event.task],
                 connection=connections[event.connection]))
-        return named
+        return named, connections
 
     def spans(self, by="task"):
         """The spans (list of Span), a lane for each ``by``.
@@ -74,22 +80,26 @@ class Trace:
 
     def pool(self):
         """A Figure of the pool over time."""
-        return pool_usage(self.events, self.spans(), self._start,
+        return pool_usage(self.counts(), self.usage(), self._start,
                           self.seconds)
+
+    def usage(self):
+        """How many connections there were, step by step (list of Usage)."""
+        events, connections = self._named()
+        idle = {connections.get(number, number) for number in self._idle}
+        return usage(events, self._start, idle)
 
     def counts(self):
         """Name → number (dict): requests, connections, statements …"""
-        return counts(self.events, self.spans(), self._start)
+        return counts(self.events, self.spans(), self.usage())
 
     def queries(self):
         """The statements, in the order of sending (a list of Query)."""
-        return queries(self.events)
+        return queries(self.events, self._dialect)
 
     def holders(self):
         """Who holds a connection now, the longest first (list of Holder)."""
-        events = self.events
-        return holders(events, self.seconds,
-                       usage(events, self._start)[-1].out)
+        return holders(self.events, self.seconds, self.usage()[-1].out)
 
     def __repr__(self):
         found = self.counts()
@@ -100,9 +110,9 @@ class Trace:
 def _name(name, taken):
     """A task's name in a trace: no running number of asyncio's, none twice."""
     if re.fullmatch(r"Task-\d+", name):
-        number = sum(bool(re.fullmatch(r"task \d+", other or ""))
-                     for other in taken) + 1
-        return f"task {number}"
+        numbered = [other for other in taken
+                    if re.fullmatch(r"task \d+", other or "")]
+        return f"task {len(numbered) + 1}"
     number, unique = 1, name
     while unique in taken:
         number += 1
@@ -119,7 +129,7 @@ def observe(engine):
     tasks hold the same connection, and which of them returns it is not told.
     """
     hooks = hooks_of(engine)
-    trace = Trace(engine.pool)
+    trace = Trace(engine.pool, engine.dialect, hooks.idle(engine.pool))
     hooks.add(trace._record, engine.pool)
     try:
         yield trace

@@ -3,6 +3,8 @@
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
+from .sqlalchemy_private import loaded_along, loads_subclasses
+
 ORIGIN = "labsupport_origin"  # execution option that carries the reason
 
 _wanted = set()  # ids of those who want to know
@@ -36,10 +38,12 @@ def _note_origin(state):
     if not _wanted:
         return
     why = "your statement"
-    path = state.loader_strategy_path
     if state.is_relationship_load:
         why = ("lazy load of " if state.lazy_loaded_from is not None
-               else "eager load of ") + str(path.path[-1])
+               else "eager load of ") + loaded_along(
+                   state.loader_strategy_path)
     elif state.is_column_load:
         why = f"refresh of {state.bind_mapper.class_.__name__}"
+    elif loads_subclasses(state):
+        why = f"eager load of {state.bind_mapper.class_.__name__}"
     state.update_execution_options(**{ORIGIN: why})

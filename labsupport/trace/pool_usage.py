@@ -2,27 +2,39 @@
 
 from typing import NamedTuple
 
+from sqlalchemy.pool import QueuePool
+
 from ..drawing.figure import Figure
 from ..drawing.looks import LAYERS, WAITING
 from ..drawing.svg import line, picture, text, time_axis
 from .events import FAILED
+from .sqlalchemy_private import entries_in, most_overflow
 from .timeline import LEFT, RIGHT, WIDTH, legend
 
 HEIGHT = 130
 
 
 class Usage(NamedTuple):
-    """How many connections and requests there are from second ``at`` on."""
+    """How many connections and requests there are from second ``at`` on.
+
+    ``overflow`` is how many connections are more than ``pool_size``.
+    """
 
     at: float
     out: int
     connecting: int
     idle: int
     waiting: int
+    overflow: int
+
+    @property
+    def live(self):
+        """All connections (int), those in the making with them."""
+        return self.out + self.connecting + self.idle
 
 
 class Limits(NamedTuple):
-    """The pool when the trace began; ``size`` and ``most`` None: no limit."""
+    """A pool at one moment; ``size`` and ``most`` None: no limit."""
 
     size: int | None
     most: int | None  # size and overflow together
@@ -32,71 +44,125 @@ class Limits(NamedTuple):
 
 def limits(pool):
     """The Limits of a pool, of whatever class."""
-    if not hasattr(pool, "checkedin"):
+    if not isinstance(pool, QueuePool):
         return Limits(None, None, 0, 0)
-    # The pool has no public name for the most that it may open beyond size.
-    overflow = pool._max_overflow
+    overflow = most_overflow(pool)
+    idle = [entry for entry in entries_in(pool)
+            if entry.dbapi_connection is not None]
     return Limits(pool.size(), pool.size() + overflow if overflow >= 0
-                  else None, pool.checkedout(), pool.checkedin())
+                  else None, pool.checkedout(), len(idle))
 
 
-def usage(events, start):
-    """The steps (list of Usage) of a trace that began with Limits."""
-    requests, out, idle, lost = {}, set(), set(), set()
-    before_out, before_idle = start.out, start.idle
-    steps = [Usage(0.0, start.out, 0, start.idle, 0)]
+class _Pool:
+    """Where the connections of a trace are, event by event.
+
+    Takes the Limits that it began with and the names of what was idle then.
+    """
+
+    def __init__(self, start, idle):
+        self.size = start.size
+        self.requests, self.out, self.idle = {}, set(), {*idle}
+        self.unseen = start.out  # out before the trace, no event of it yet
+        self.gone = set()
+        # Of a pool that was disposed of: what is out, those of it without
+        # an event, and who asks for one.
+        self.former, self.former_unseen, self.askers = set(), 0, set()
+
+    def take(self, event):
+        kind, name = event.kind, event.connection
+        if kind in ("request", "connecting"):
+            self.requests[event.task] = kind
+        elif kind in FAILED:
+            self.requests.pop(event.task, None)
+            self.askers.discard(event.task)
+        elif kind == "dispose":
+            self.gone |= self.idle
+            self.idle.clear()
+            self.former |= self.out
+            self.former_unseen = self.unseen
+            self.askers |= {*self.requests}
+        elif kind == "checkout":
+            self._check_out(event.task, name)
+        elif kind in ("checkin", "close", "detach"):
+            self._leave(kind, name)
+
+    def _check_out(self, task, name):
+        asked = self.requests.pop(task, None)
+        if not asked and not self._knows(name) and self.unseen:
+            self.unseen -= 1  # it was in the making when the trace began
+        if task in self.askers or name in self.gone:
+            self.former.add(name)
+        self.askers.discard(task)
+        self.gone.discard(name)
+        self.idle.discard(name)
+        self.out.add(name)
+
+    def _knows(self, name):
+        return any(name in group
+                   for group in (self.out, self.idle, self.gone))
+
+    def _leave(self, kind, name):
+        if not self._knows(name):
+            self._find(name)
+        if kind != "checkin" or name in self.former:
+            self.gone.add(name)
+            self.idle.discard(name)
+        elif name in self.out:
+            self.idle.add(name)
+        self.out.discard(name)
+        self.former.discard(name)
+
+    def _find(self, name):
+        """It was out before the trace began: of which pool?"""
+        self.out.add(name)
+        if self.former_unseen or not self.unseen:
+            self.former.add(name)
+        if self.former_unseen:
+            self.former_unseen -= 1
+        if self.unseen:
+            self.unseen -= 1
+
+    def usage(self, at):
+        """The Usage from second ``at`` on."""
+        phases = list(self.requests.values())
+        now = Usage(at, len(self.out) + self.unseen,
+                    phases.count("connecting"), len(self.idle),
+                    phases.count("request"), 0)
+        former = len(self.former) + self.former_unseen
+        return now._replace(overflow=max(now.live - former - self.size, 0)
+                            if self.size else 0)
+
+
+def usage(events, start, idle):
+    """The steps (list of Usage) of a trace.
+
+    Takes its events, the Limits that it began with, and the names of the
+    connections that were idle then.
+    """
+    pool = _Pool(start, idle)
+    steps = [pool.usage(0.0)]
     for event in events:
-        known = event.connection in out or event.connection in idle
-        if event.kind in ("request", "connecting"):
-            requests[event.task] = event.kind
-        elif event.kind in FAILED:
-            requests.pop(event.task, None)
-        elif event.kind == "checkout":
-            made = requests.pop(event.task, None) == "connecting"
-            before_idle -= not known and not made and before_idle > 0
-            idle.discard(event.connection)
-            out.add(event.connection)
-        elif event.kind == "checkin":
-            before_out -= not known and before_out > 0
-            if event.connection in out or not known:
-                idle.add(event.connection)
-            out.discard(event.connection)
-        elif event.kind == "invalidate" and not known:
-            lost.add(event.connection)
-            if event.task in requests or not before_out:
-                before_idle -= before_idle > 0
-            else:
-                before_out -= 1
-        elif event.kind in ("close", "detach"):
-            before_idle -= not known and before_idle > 0 \
-                and event.connection not in lost
-            out.discard(event.connection)
-            idle.discard(event.connection)
-        else:
-            continue
-        phases = list(requests.values())
-        steps.append(Usage(event.at, len(out) + before_out,
-                           phases.count("connecting"),
-                           len(idle) + before_idle,
-                           phases.count("request")))
+        pool.take(event)
+        now = pool.usage(event.at)
+        if now[1:] != steps[-1][1:]:
+            steps.append(now)
     return steps
 
 
-def counts(events, spans, start):
+def counts(events, spans, steps):
     """Name → number: what does not depend on how fast the machine is.
 
-    ``spans`` are those of the tasks: a request that waited has one.
+    ``spans`` are those of the tasks: a request that waited has one. ``steps``
+    are those of the usage.
     """
     kinds = [event.kind for event in events]
-    steps = usage(events, start)
-    live = max(step.out + step.connecting + step.idle for step in steps)
+    waits = [span for span in spans if span.turns and span.state == WAITING]
     found = {
         "requests": kinds.count("request"),
-        "had to wait": sum(span.turns > 0 and span.state == WAITING
-                           for span in spans),
-        "connections opened": kinds.count("connecting"),
-        "most at once": live,
-        "of these overflow": max(live - start.size, 0) if start.size else 0,
+        "had to wait": len(waits),
+        "connections opened": kinds.count("connected"),
+        "most at once": max(step.live for step in steps),
+        "of these overflow": max(step.overflow for step in steps),
         "statements": kinds.count("execute"),
     }
     found |= {name: kinds.count(kind) for name, kind in (
@@ -108,10 +174,13 @@ def counts(events, spans, start):
     return found
 
 
-def pool_usage(events, spans, start, seconds):
-    """A Figure: the connections stacked, the waiting on top of them."""
-    steps = usage(events, start)
-    top = max(max(sum(step[1:]) for step in steps), start.most or 0, 1) + 0.5
+def pool_usage(found, steps, start, seconds):
+    """A Figure: the connections stacked, the waiting on top of them.
+
+    Takes the counts, the steps of the usage and the Limits of the beginning.
+    """
+    most = max(step.live + step.waiting for step in steps)
+    top = max(most, start.most or 0, 1) + 0.5
     key, head = legend(LAYERS, LEFT)
     bottom = head + HEIGHT
     axis, x = time_axis(seconds, LEFT, RIGHT, head - 4, bottom)
@@ -129,7 +198,6 @@ def pool_usage(events, spans, start, seconds):
             shapes += [line(LEFT, y(number), RIGHT, y(number), kind="limit"),
                        text(RIGHT + 4, y(number) + 4, f"{name} {number}",
                             kind="bad")]
-    found = counts(events, spans, start)
     return Figure(
         picture(WIDTH, bottom + 26, *shapes),
         "Pool over time: " + ", ".join(

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from ..drawing.looks import (
     CHECKED_OUT,
+    CLOSING,
     CONNECTING,
     ENDING,
     EXECUTING,
@@ -46,11 +47,32 @@ class Mark(NamedTuple):
 
 
 class _Connection:
-    """Where one connection is: its state, who holds it, who uses it."""
+    """Where one connection is, who holds it, and what runs on it."""
 
     def __init__(self, name):
-        self.name, self.state = name, IN_POOL
-        self.holder = self.user = None
+        self.name, self.holder = name, None
+        self.out = self.in_transaction = self.ending = False
+        self.former = False  # of a pool that was disposed of
+        self.gone = False
+        self.running = {}  # task → whether it has had the connection alone
+
+    @property
+    def state(self):
+        """What a lane of its own shows, or None."""
+        if self.running:
+            return EXECUTING
+        return self.held_as if self.out else None if self.gone else IN_POOL
+
+    @property
+    def held_as(self):
+        """What the lane of its holder shows."""
+        if self.ending:
+            return ENDING
+        return IN_TRANSACTION if self.in_transaction else CHECKED_OUT
+
+    def share(self):
+        """Somebody does something while statements run."""
+        self.running = dict.fromkeys(self.running, False)
 
 
 class Fold:
@@ -84,33 +106,33 @@ class Fold:
             self._requests.pop(task, None)
             self._new.pop(task, None)
             self._mark(task, None, kind, event.at)
+        elif kind == "dispose":
+            self._dispose(event)
         elif kind == "checkout":
             self._check_out(event, connection)
         elif kind in ("execute", "fetch"):
-            connection.state, connection.user = EXECUTING, task
-        elif kind in ("executed", "ended"):
-            if connection.state != IN_POOL:
-                connection.state = (IN_TRANSACTION if event.detail
-                                    else CHECKED_OUT)
-            if kind == "executed" and task != connection.holder \
-                    and connection.holder:
+            self._begin(task, connection)
+        elif kind == "executed":
+            if not connection.running.pop(task, True):
                 self._mark(task, connection, "shared", event.at)
+            connection.in_transaction = bool(event.detail)
         elif kind in ("commit", "rollback"):
-            connection.state = ENDING
+            connection.share()
+            connection.ending = True
             self._mark(task, connection, kind, event.at)
+        elif kind == "ended":
+            connection.ending = False
+            connection.in_transaction = bool(event.detail)
         elif kind == "error":
             self._mark(task, connection, "error", event.at)
         elif kind in _LEAVES:
-            if kind == "close" and task in self._requests:
-                self._requests[task] = CONNECTING  # the old one goes first
             self._leave(event, connection)
         for lane in {task, getattr(connection, "holder", None)} - {None}:
             if self._by_task:
                 self._show(lane, *self._doing(lane), event.at, event.turn)
         if connection and not self._by_task:
-            gone = kind in ("close", "detach")
-            self._show(connection.name, None if gone else connection.state,
-                       connection.name, event.at, event.turn)
+            self._show(connection.name, connection.state, connection.name,
+                       event.at, event.turn)
 
     def _request(self, event):
         state = {"request": WAITING, "pinged": WAITING, "ping": PINGING,
@@ -126,19 +148,39 @@ class Fold:
             self.spans.append(Span(connection.name, CONNECTING, new.at,
                                    event.at, event.turn - new.turn,
                                    connection.name))
-        connection.state, connection.user = CHECKED_OUT, None
-        connection.holder = event.task
+        connection.out, connection.holder = True, event.task
+        connection.in_transaction = connection.gone = False
+
+    def _begin(self, task, connection):
+        """A statement: is its task alone with the connection?"""
+        alone = not connection.running and task == (connection.holder or task)
+        connection.share()
+        connection.running[task] = alone
 
     def _leave(self, event, connection):
-        if connection.state != IN_POOL:
-            self._mark(connection.holder, connection, _LEAVES[event.kind],
-                       event.at)
-        elif not self._by_task:
-            self._mark(None, connection, _LEAVES[event.kind], event.at)
-        holder, connection.state = connection.holder, IN_POOL
-        connection.holder = connection.user = None
+        kind, holder, asks = event.kind, connection.holder, \
+            event.task in self._requests
+        word = _LEAVES[kind]
+        if connection.out:
+            self._mark(holder, connection, word, event.at)
+        elif not self._by_task or asks and kind == "invalidate":
+            self._mark(event.task, connection, word, event.at)
+        if asks:  # the old one goes first
+            self._requests[event.task] = CLOSING
+        connection.share()
+        connection.out, connection.holder = False, None
+        connection.gone = kind != "checkin" or connection.former
         if self._by_task and holder:
             self._show(holder, *self._doing(holder), event.at, event.turn)
+
+    def _dispose(self, event):
+        """The pool is no more: what is out does not come back to it."""
+        for connection in self._connections.values():
+            connection.former = True
+            connection.gone = connection.gone or not connection.out
+            if not self._by_task:
+                self._show(connection.name, connection.state, connection.name,
+                           event.at, event.turn)
 
     def _known(self, event):
         name = event.connection
@@ -146,8 +188,9 @@ class Fold:
             return None
         if name not in self._connections:
             found = self._connections[name] = _Connection(name)
-            if event.kind not in ("checkout", "close"):  # out before we came
-                found.state, found.holder = CHECKED_OUT, event.task
+            idle = event.task in self._requests  # and is replaced
+            if event.kind not in ("checkout", "close") and not idle:
+                found.out, found.holder = True, event.task
         return self._connections[name]
 
     def _doing(self, task):
@@ -156,9 +199,10 @@ class Fold:
             return self._requests[task], ""
         states = {}
         for one in self._connections.values():
-            busy = one.state == EXECUTING and one.user
-            if task == (one.user if busy else one.holder):
-                states.setdefault(one.state, one.name)
+            if task in one.running:
+                states.setdefault(EXECUTING, one.name)
+            elif task == one.holder:
+                states.setdefault(one.held_as, one.name)
         return next(((state, states[state]) for state in _BUSIEST
                      if state in states), (None, ""))
 
@@ -188,7 +232,7 @@ def story(fold):
     """
     parts = {}
     for span in fold.spans:
-        if span.turns and span.state != ENDING:  # its mark names it
+        if span.turns and span.state not in (ENDING, CLOSING):  # marks do
             parts.setdefault(span.lane, []).append((span.start, 1, span.state))
     for mark in fold.marks:
         parts.setdefault(mark.lane, []).append((mark.at, 0, mark.kind))

@@ -1,11 +1,15 @@
 """Swim lanes: what each task, or each connection, was doing when."""
 
+from html import escape
+
 from ..drawing.figure import Figure
 from ..drawing.looks import BAD, BARS, EXECUTING
-from ..drawing.svg import bar, picture, text, time_axis
+from ..drawing.svg import bar, line, picture, text, time_axis
 from .spans import natural, story
 
-WIDTH, LEFT, RIGHT, ROW = 760, 96, 640, 24
+WIDTH, LEFT, RIGHT = 760, 96, 640
+ROW, NOTE = 24, 14  # heights: of a lane, and of what went wrong below it
+LABEL = 12  # characters that have room beside a lane
 
 
 def timeline(fold, by, seconds):
@@ -18,25 +22,45 @@ def timeline(fold, by, seconds):
     lanes = sorted({one.lane for one in [*spans, *fold.marks]}, key=natural)
     states = [state for state in BARS
               if any(span.state == state for span in spans)]
+    noted = {mark.lane for mark in fold.marks if mark.kind in BAD}
     key, top = legend({state: BARS[state] for state in states}, LEFT)
-    bottom = top + ROW * len(lanes)
+    bottom = top + ROW * len(lanes) + NOTE * len(noted)
     axis, x = time_axis(seconds, LEFT, RIGHT, top - 4, bottom)
-    shapes = [key, axis]
-    for row, lane in enumerate(lanes):
-        y = top + ROW * row
-        shapes.append(text(LEFT - 8, y + 15, lane[:13], anchor="end"))
+    shapes, y = [key, axis], top
+    for lane, label in labels(lanes).items():
+        shapes.append(f"<g><title>{escape(lane)}</title>"
+                      + text(LEFT - 8, y + 15, label, anchor="end") + "</g>")
         shapes += [bar(x(span.start), y + 3, x(span.end) - x(span.start), 16,
                        **BARS[span.state])
                    for span in spans if span.lane == lane]
         if by == "task":
             shapes += _names(spans, lane, x, y)
-        shapes += [text(at + 4, y + 15, BAD[kind], kind="bad")
-                   for at, kind in _separate(fold.marks, lane, x)]
+        for at, kind in _separate(fold.marks, lane, x):
+            shapes += [line(at, y + 1, at, y + ROW + NOTE - 4, kind="limit"),
+                       text(at + 4, y + ROW + NOTE - 5, BAD[kind], kind="bad")]
+        y += ROW + NOTE if lane in noted else ROW
     what = f"{len(lanes)} {by}{'' if len(lanes) == 1 else 's'}"
     return Figure(
         picture(WIDTH, bottom + 26, *shapes),
         f"Timeline of {what}: {', '.join(states) or 'nothing happened'}",
         _told(story(fold)) if by == "task" else _counted(fold, lanes, states))
+
+
+def labels(lanes):
+    """Lane → a label (str) that has room, and that no other lane has.
+
+    Of a long name the middle goes; if that leaves two alike, the end gives
+    way to a number.
+    """
+    short = {}
+    for lane in lanes:
+        label = lane if len(lane) <= LABEL else f"{lane[:5]}…{lane[-5:]}"
+        number = 1
+        while label in short.values():
+            number += 1
+            label = f"{lane[:LABEL - 2 - len(str(number))]}… {number}"
+        short[lane] = label
+    return short
 
 
 def legend(looks, left, top=8):

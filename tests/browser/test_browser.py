@@ -3,7 +3,6 @@
 Screenshots go to ``screenshots/``, which git ignores: look at them.
 """
 
-import json
 import os
 import secrets
 import shutil
@@ -16,12 +15,13 @@ from urllib.parse import urlsplit
 import pytest
 from conftest import ROOT, need
 
-from labsupport.__main__ import QUIET as QUIET_LAB
-from labsupport.__main__ import jupyterlab
+from labsupport import working_copy
 from labsupport.authoring import notebooks as authoring
+from labsupport.lab import options
 from labsupport.servers.starting import free_port
 
 SHOTS = ROOT / "screenshots"
+FOLDER = working_copy.COPY.name
 CHROMIUM = next((path for path in map(shutil.which, (
     "chromium", "chromium-browser", "google-chrome")) if path), None)
 QUIET = ["--disable-background-networking", "--disable-component-update",
@@ -72,26 +72,20 @@ CLEAR = """() => window.jupyterapp.commands.execute(
 def lab(tmp_path_factory):
     """A JupyterLab server on a copy of the notebooks: (URL, token)."""
     home = tmp_path_factory.mktemp("lab")
-    shutil.copytree(ROOT / "notebooks", home / "notebooks")
-    # As the bootstrap leaves it: nobody asks whether to fetch news.
-    plugin = home / "settings" / "@jupyterlab" / "apputils-extension"
-    plugin.mkdir(parents=True)
-    (plugin / "notification.jupyterlab-settings").write_text(json.dumps(
-        json.loads(QUIET_LAB).popitem()[1]))
+    working_copy.refresh(copy=home / FOLDER)
     port, token = free_port(), secrets.token_hex(16)
     url = f"http://127.0.0.1:{port}"
     log = open(home / "log", "w")
     server = subprocess.Popen(
         [sys.executable, "-c", "import kernel_ports; from jupyterlab.labapp "
-         "import main; main()", *jupyterlab(str(home))[2:], "--no-browser",
+         "import main; main()", *options(home), "--no-browser",
          f"--ServerApp.port={port}", f"--IdentityProvider.token={token}",
          "--LabApp.expose_app_in_browser=True",
          "--ServerApp.port_retries=0"],
         cwd=home, stdout=log, stderr=log,
         env={**os.environ,
              "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
-             "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
-             "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces")})
+             "JUPYTERLAB_SETTINGS_DIR": str(home / "settings")})
     try:
         deadline = time.monotonic() + 60
         while True:
@@ -155,7 +149,7 @@ def until(page, script, good, seconds=120):
 
 def open_lesson(page, lab, path):
     url, token = lab
-    page.goto(f"{url}/doc/tree/notebooks/{path.name}?token={token}&reset")
+    page.goto(f"{url}/doc/tree/{FOLDER}/{path.name}?token={token}&reset")
     until(page, READY, bool)
     until(page, CAN_RUN, bool)
     until(page, ANSWERS, bool)
@@ -167,7 +161,7 @@ def test_the_door_leads_to_the_first_lesson(page, lab):
     until(page, READY, bool)
     shown = page.evaluate(
         "() => window.jupyterapp.shell.currentWidget.context.path")
-    assert shown == "notebooks/00_start_here.ipynb"
+    assert shown == f"{FOLDER}/00_start_here.ipynb"
     page.wait_for_timeout(1500)  # a pop-up would come late
     shoot(page, "door", whole=False)
     assert page.locator(".Toastify__toast").count() == 0

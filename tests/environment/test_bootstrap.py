@@ -1,13 +1,16 @@
-"""The two commands on a fresh machine, and what stands in their way."""
+"""The door on a fresh machine, and what stands in its way."""
 
 import os
+import random
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, need
 from machine import wait
 
 SENTENCE_MAX = 300
@@ -18,10 +21,15 @@ def clone(tmp_path):
     """A fresh clone with all that the door needs."""
     place = tmp_path / "clone"
     (place / "labsupport").mkdir(parents=True)
-    for name in ("__init__.py", "__main__.py"):
+    for name in ("__init__.py", "__main__.py", "bootstrap.py"):
         shutil.copy(ROOT / "labsupport" / name, place / "labsupport")
     shutil.copy(ROOT / "requirements.txt", place)
     return place
+
+
+def environments(clone):
+    """The directories (set of names) that are or were environments."""
+    return {path.name for path in clone.glob(".venv*")}
 
 
 def call(clone, *arguments, path=None, python=(), **environment):
@@ -71,9 +79,8 @@ def calls(place):
 MODULE = """
     site = subprocess.check_output([sys.argv[4], "-c",
         "import site; print(site.getsitepackages()[0])"], text=True).strip()
-    for name in ("pytest", "jupyterlab"):
-        with open(os.path.join(site, name + ".py"), "w") as file:
-            file.write("import sys; print(sys.argv[1:])")
+    with open(os.path.join(site, "pytest.py"), "w") as file:
+        file.write("import sys; print(sys.argv[1:])")
 """
 
 
@@ -82,11 +89,14 @@ def test_it_installs_once_and_passes_arguments_on(clone, fake_uv):
     first = call(clone, "test", "-k", "a b", path=path)
     assert "['-n', '2', '-k', 'a b']" in first.stdout, first.stderr
     assert "Making the environment" in first.stdout
-    second = call(clone, "lab", "--no-browser", path=path)
-    assert "/lab/tree/notebooks/00_start_here.ipynb'" in second.stdout
-    assert f"--ServerApp.root_dir={clone}'" in second.stdout
-    assert "'--no-browser'" in second.stdout
+    second = call(clone, "test", "--quick", path=path)
+    assert second.stdout == "['-n', '2', '--quick']\n"
     assert calls(path) == ["venv", "pip"]
+
+
+def test_the_door_gives_the_exit_code_of_the_tool(clone, fake_uv):
+    path = fake_uv(MODULE.replace("print(sys.argv[1:])", "sys.exit(5)"))
+    assert call(clone, "test", path=path).returncode == 5
 
 
 def test_another_lock_is_installed_anew(clone, fake_uv):
@@ -97,26 +107,104 @@ def test_another_lock_is_installed_anew(clone, fake_uv):
     assert calls(path) == ["venv", "pip"] * 2
 
 
-def test_an_interrupted_installation_is_repaired(clone, fake_uv):
-    path = fake_uv("open(sys.argv[4] + '.started', 'w'); time.sleep(600)")
-    started = clone / ".venv" / "bin" / "python.started"
-    for how in (signal.SIGINT, signal.SIGKILL):
-        started.unlink(missing_ok=True)
-        process = subprocess.Popen(
-            [sys.executable, "-m", "labsupport", "test"], cwd=clone,
-            env={**os.environ, "PATH": str(path)}, start_new_session=True,
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-            # A shell starts its background jobs with SIGINT ignored.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
-        wait(started.exists, "the installer does not begin")
-        os.killpg(process.pid, how)
-        _, told = process.communicate(timeout=30)
-        if how == signal.SIGINT:
-            assert process.returncode == 130
-            assert "run the same command again" in told
+def start(clone, path):
+    """The door as a process at the head of its own group."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "labsupport", "test"], cwd=clone,
+        env={**os.environ, "PATH": str(path)}, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        # A shell starts its background jobs with SIGINT ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+
+
+SLEEPS = """(open(sys.argv[4] + ".new", "w").write(str(os.getpid())),
+     os.rename(sys.argv[4] + ".new", sys.argv[4] + ".started"),
+     time.sleep(600))"""
+
+
+@pytest.mark.parametrize("kill", [os.killpg, os.kill])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_installation_is_repaired(clone, fake_uv, kill, how):
+    process = start(clone, fake_uv(SLEEPS))
+
+    def started():
+        return list(clone.glob(".venv-lab-*/bin/python.started"))
+
+    wait(started, "the installer does not begin")
+    installer = int(started()[0].read_text())
+    kill(process.pid, how)
+    _, told = process.communicate(timeout=30)
+    if how == signal.SIGINT:
+        assert process.returncode == 130
+        assert "run the same command again" in told
+        assert environments(clone) == set()
+        with pytest.raises(ProcessLookupError):
+            os.kill(installer, 0)
     done = call(clone, "test", path=fake_uv(MODULE))
     assert done.returncode == 0, done.stderr
-    assert not (clone / ".venv" / "bin" / "python.started").exists()
+    assert not started() and len(environments(clone)) == 2
+    if kill == os.kill and how == signal.SIGKILL:
+        os.kill(installer, signal.SIGKILL)  # the orphan
+
+
+FILES = 30
+SLOW = f"""
+    lock = open(sys.argv[-1]).read()[:10].strip("# \\n")
+    files = os.path.dirname(sys.argv[4]) + "/../files/"
+    for number in range({FILES}):
+        os.makedirs(files, exist_ok=True)
+        open(files + lock + "-" + str(number), "w")
+        time.sleep(0.01)
+""" + MODULE
+
+
+@pytest.mark.parametrize("kill", [os.killpg, os.kill])
+def test_killed_at_any_moment(clone, fake_uv, kill):
+    """Ten moments each: all of it is killed, or the parent only."""
+    path = fake_uv(SLOW)
+    began = time.monotonic()
+    assert call(clone, "test", path=path).returncode == 0
+    duration = time.monotonic() - began
+    for turn in range(10):
+        (clone / "requirements.txt").write_text(f"# {turn}\n")
+        process = start(clone, path)
+        moment = random.uniform(0.05, duration)
+        time.sleep(moment)
+        kill(process.pid, signal.SIGKILL)
+        process.stderr.close()
+        process.wait()
+        done = call(clone, "test", path=path)
+        assert done.returncode == 0, (moment, done.stderr)
+        files = {file.name for file in (clone / ".venv/files").iterdir()}
+        assert files == {f"{turn}-{number}" for number in range(FILES)}, \
+            moment
+    # An orphan that still wrote while it was swept away leaves nothing.
+    wait(lambda: call(clone, "test", path=path).returncode == 0
+         and len(environments(clone)) == 2, "an environment is left")
+
+
+def test_a_real_installation_is_repaired(clone):
+    """Four packages of the lock, with the installer of this machine."""
+    lock = (ROOT / "requirements.txt").read_text()
+    wanted = ("aiosqlite", "asyncpg", "greenlet", "nest-asyncio")
+    (clone / "requirements.txt").write_text("".join(
+        entry for entry in re.split(r"(?<=\n)(?=[a-z0-9])", lock)
+        if entry.startswith(tuple(f"{name}==" for name in wanted))))
+    words = [sys.executable, "-c", "from labsupport import bootstrap; "
+             "print(bootstrap.environment())"]
+    killed = subprocess.Popen(words, cwd=clone, start_new_session=True,
+                              stdout=subprocess.PIPE, text=True)
+    for line in killed.stdout:
+        if "4 packages" in line or "about 130 packages" in line:
+            break
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    done = subprocess.run(words, cwd=clone, capture_output=True, text=True)
+    need("cannot be fetched" not in done.stderr, "no network")
+    assert done.returncode == 0, done.stderr
+    python = done.stdout.splitlines()[-1]
+    subprocess.run([python, "-c", "import aiosqlite, asyncpg, greenlet, "
+                    "nest_asyncio, labsupport"], cwd="/", check=True)
 
 
 def test_old_python(clone):
@@ -125,7 +213,7 @@ def test_old_python(clone):
             "runpy.run_module('labsupport', run_name='__main__')")
     stopped(call(clone, python=("-c", code)),
             "needs Python 3.11 or newer and this is 3.9")
-    assert not (clone / ".venv").exists()
+    assert environments(clone) == set()
 
 
 def test_no_venv_module(clone, tmp_path):
@@ -134,20 +222,20 @@ def test_no_venv_module(clone, tmp_path):
     (broken / "ensurepip.py").write_text("raise ImportError")
     stopped(call(clone, "test", PYTHONPATH=str(broken)),
             "sudo apt install python3-venv")
-    assert not (clone / ".venv").exists()
+    assert environments(clone) == set()
 
 
 def test_no_network(clone):
     stopped(call(clone, "test", PIP_INDEX_URL="http://127.0.0.1:9/simple",
                  PIP_RETRIES="1", PIP_CONFIG_FILE=os.devnull),
             "check the network")
-    assert not (clone / ".venv").exists()
+    assert environments(clone) == set()
 
 
 def test_full_disk(clone, fake_uv):
     path = fake_uv("sys.exit('OSError: No space left on device')")
     stopped(call(clone, "test", path=path), "The disk is full")
-    assert not (clone / ".venv").exists()
+    assert environments(clone) == set()
 
 
 def test_almost_full_disk(clone):
@@ -156,7 +244,7 @@ def test_almost_full_disk(clone):
             "sys.argv = ['labsupport', 'test']; "
             "runpy.run_module('labsupport', run_name='__main__')")
     stopped(call(clone, python=("-c", code)), "The disk is almost full")
-    assert not (clone / ".venv").exists()
+    assert environments(clone) == set()
 
 
 def test_an_environment_of_your_own_is_left_alone(clone):
@@ -183,10 +271,25 @@ def test_another_failure_shows_the_last_line(clone, fake_uv):
 
 
 def test_usage(clone):
-    assert call(clone).returncode == 2
-    assert call(clone, "nonsense").returncode == 2
-    told = call(clone, "--help")
-    assert told.returncode == 0 and "lab" in told.stdout
+    nothing = call(clone)
+    assert nothing.returncode == 2 and "restore" in nothing.stdout
+    for words in (["--help"], ["-h"], ["check", "--help"], ["lab", "-h"],
+                  ["author", "--help"], ["bench", "--help"],
+                  ["restore", "--help"]):
+        told = call(clone, *words)
+        assert told.returncode == 0 and "open JupyterLab" in told.stdout
+        assert told.stderr == ""
+
+
+@pytest.mark.parametrize("word, advice", [
+    ("tset", "There is no command 'tset': did you mean 'test'?"),
+    ("restor", "did you mean 'restore'?"),
+    ("nonsense", "'python3 -m labsupport --help' lists them"),
+    ("--version", "There is no command '--version'"),
+])
+def test_a_command_that_is_none_is_named(clone, word, advice):
+    stopped(call(clone, word), advice)
+    assert environments(clone) == set()
 
 
 def test_an_environment_whose_python_has_gone_is_made_anew(clone, fake_uv):
@@ -197,16 +300,35 @@ def test_an_environment_whose_python_has_gone_is_made_anew(clone, fake_uv):
     assert calls(path) == ["venv", "pip"] * 2
 
 
-def test_a_removal_that_is_interrupted_leaves_it_ours(clone, fake_uv):
+def test_the_directory_of_an_earlier_version_makes_room(clone, fake_uv):
+    """What was no link yet: made by us if it is stamped."""
+    old = clone / ".venv"
+    (old / "bin").mkdir(parents=True)
+    (old / "labsupport.stamp").write_text("unfinished")
     path = fake_uv(MODULE)
-    call(clone, "test", path=path)
-    (clone / "requirements.txt").write_text("# another\n")
-    code = ("import shutil, sys, runpy\n"
+    code = ("import sys\nfrom labsupport import __main__, bootstrap\n"
             "def stop(*_, **__): raise KeyboardInterrupt\n"
-            "shutil.rmtree = stop; sys.argv = ['labsupport', 'test']\n"
-            "runpy.run_module('labsupport', run_name='__main__')")
+            "bootstrap.shutil.rmtree = stop; sys.argv = ['labsupport', "
+            "'test']\nsys.exit(__main__.entry())")
     assert call(clone, python=("-c", code), path=path).returncode == 130
+    assert (old / "labsupport.stamp").exists()
     assert call(clone, "test", path=path).returncode == 0
+    assert old.is_symlink() and len(environments(clone)) == 2
+
+
+def test_a_link_of_your_own_is_left_alone(clone, tmp_path):
+    (clone / ".venv").symlink_to(tmp_path / "elsewhere")
+    stopped(call(clone, "test"), "is an environment of your own")
+    assert (clone / ".venv").is_symlink()
+
+
+def test_an_update_that_fails_leaves_the_old_environment(clone, fake_uv):
+    call(clone, "test", path=fake_uv(MODULE))
+    before = environments(clone)
+    (clone / "requirements.txt").write_text("# another\n")
+    stopped(call(clone, "test", path=fake_uv("sys.exit('no')")), "(no)")
+    assert environments(clone) == before
+    assert (clone / ".venv" / "bin" / "python").exists()
 
 
 def test_two_at_once_install_once(clone, fake_uv):

@@ -106,6 +106,17 @@ def test_one_candidate_is_no_comparison():
         asyncio.run(compare({"once": (once, "sqlite://")}))
 
 
+@pytest.mark.parametrize("given", [
+    {"seconds": 0}, {"seconds": -1}, {"seconds": float("nan")},
+    {"seconds": 3601}, {"concurrency": 0}, {"concurrency": 2.5},
+    {"concurrency": 10**9}])
+def test_numbers_out_of_range_are_named(given):
+    two = {name: (once, "sqlite://") for name in ("one", "two")}
+    ((name, value),) = given.items()
+    with pytest.raises(ValueError, match=f"{name} is {value}: take a "):
+        asyncio.run(compare(two, **given))
+
+
 # what it shows
 
 def test_groups_are_ordered_only_where_each_pair_has_a_verdict():

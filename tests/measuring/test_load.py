@@ -169,6 +169,76 @@ def test_the_schedule_is_the_seed_s():
     assert dues(3) == dues(3) != dues(4)
 
 
+BOUNDED = """
+import asyncio, resource, sys
+from labsupport.measuring import load
+from labsupport.measuring.load import open_loop
+
+async def slow(url):
+    async def operation():
+        await asyncio.sleep(1)
+    yield operation
+
+BYTES = 1200 * 2**20
+resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
+for given in (dict(rate=-5), dict(rate=0), dict(rate=float("nan")),
+              dict(rate=float("inf")), dict(rate=10**9), dict(rate="9"),
+              dict(rate=5000), dict(seconds=-1), dict(seconds=float("inf")),
+              dict(seconds=10**9, rate=1e-9), dict(users=-1), dict(users=0),
+              dict(users=1.5), dict(users=10**9)):
+    try:
+        asyncio.run(open_loop(slow, "sqlite://",
+                              **{"rate": 9, "seconds": 60, **given}))
+    except ValueError as error:
+        print(error)
+print(len(asyncio.run(open_loop(slow, "sqlite://", rate=load.MOST, seconds=1,
+                                poisson=False)).times))
+"""
+
+
+def test_what_is_no_rate_is_refused_and_no_run_fills_the_memory(tmp_path):
+    """The most that is let through holds all its operations at once."""
+    script = tmp_path / "script.py"  # a candidate's source has to be a file
+    script.write_text(BOUNDED)
+    done = subprocess.run([sys.executable, script], capture_output=True,
+                          text=True, timeout=120,
+                          env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert done.returncode == 0, done.stderr
+    *refused, held = done.stdout.splitlines()
+    assert refused[:6] == [
+        f"rate is {given}: take a number above 0 and not above 100000."
+        for given in ("-5", "0", "nan", "inf", "1000000000", "'9'")]
+    assert refused[6].startswith("rate × seconds is 300000: take a number")
+    assert [line.split(":")[0] for line in refused[7:]] == [
+        "seconds is -1", "seconds is inf", "seconds is 1000000000",
+        "users is -1", "users is 0", "users is 1.5", "users is 1000000000"]
+    assert load.MOST - 2 <= int(held) <= load.MOST
+
+
+def test_a_run_in_which_nothing_comes_due():
+    with pytest.raises(ValueError, match="Nothing came due in 1 s at a rate"):
+        asyncio.run(open_loop(idle, NOWHERE, rate=.1, seconds=1,
+                              poisson=False))
+
+
+def test_an_operation_that_cancels_itself_gives_its_place_back():
+    async def gives_up(url):
+        import asyncio
+
+        begun = []
+
+        async def operation():
+            begun.append(1)
+            if len(begun) > 1:  # not the first, which only warms up
+                raise asyncio.CancelledError
+
+        yield operation
+
+    run = asyncio.run(open_loop(gives_up, NOWHERE, rate=100, seconds=.095,
+                                users=1, poisson=False))
+    assert dict(run.failures) == {"CancelledError": 9}
+
+
 def test_a_short_comparison_has_its_rounds_all_the_same():
     job = Candidate(idle, NOWHERE).job("idle")
     rows = asyncio.run(load.in_process(

@@ -57,6 +57,14 @@ def test_check_fails_on_another_form(tmp_path):
     assert authoring.main("check", [str(path)]) == 1
 
 
+def test_what_is_no_lesson_is_named(tmp_path, capsys):
+    other = tmp_path / "other.ipynb"
+    other.write_text("{}")
+    for name in (other, tmp_path / authoring.lessons()[0].name):
+        assert authoring.main("check", [str(name)]) == 2
+        assert f"{name} is no lesson: " in capsys.readouterr().err
+
+
 def test_two_runs_store_the_same(tmp_path):
     """What differs from run to run is not stored: widgets, times, ids."""
     notebook = authoring.read(authoring.lessons()[0])

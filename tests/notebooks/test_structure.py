@@ -117,6 +117,7 @@ BROKEN = [
     ("cures", drop_tag("cure-07")),
     ("predictions", replace("settle", "settle(", "print(")),
     ("predictions", replace("predict", "P08.", "P07.")),
+    ("pictures", replace("setup", "%xmode Minimal", "%xmode Plain")),
 ]
 
 

@@ -25,6 +25,7 @@ from machine import (
 
 from labsupport.databases import mariadb as databases
 from labsupport.databases import mysql
+from labsupport.databases import fresh
 from labsupport.databases import shared as sharing
 from labsupport.servers import NotInstalled, ServerError, starting
 from labsupport.servers import mariadb as server
@@ -143,7 +144,7 @@ def test_nobody_gets_in_without_the_password():
     accounts = sql(admin, "SELECT user, host FROM mysql.global_priv")
     assert (server.ADMIN, "127.0.0.1") in accounts
     assert set(accounts) <= {(name, "127.0.0.1") for name in
-                             (server.ADMIN, databases.USER)}
+                             (server.ADMIN, sharing.USER)}
     assert sql(admin, "SELECT @@bind_address, @@socket") \
         == (("127.0.0.1", ""),)
     with pytest.raises(aiomysql.OperationalError, match="denied"):
@@ -245,7 +246,7 @@ def test_nothing_secret_on_a_command_line():
 
 
 def test_drop_refuses_while_a_connection_is_open(monkeypatch):
-    monkeypatch.setattr(sharing, "GRACE", 0.1)
+    monkeypatch.setattr(fresh, "GRACE", 0.1)
 
     async def go():
         db = await mysql()
@@ -256,7 +257,7 @@ def test_drop_refuses_while_a_connection_is_open(monkeypatch):
         assert await db.connections() == 1
         with pytest.raises(RuntimeError, match="still in use by 1 conn"):
             await db.drop()
-        monkeypatch.setattr(sharing, "GRACE", 20)
+        monkeypatch.setattr(fresh, "GRACE", 20)
         await db.drop(force=True)
         with pytest.raises(aiomysql.OperationalError):
             await engine_like.ping(reconnect=False)
@@ -316,7 +317,7 @@ def test_a_temporary_directory_with_a_long_name(monkeypatch, reachable):
 
 def test_too_little_room_is_told_before_the_start(monkeypatch):
     """MariaDB itself would wait, without end, until there is more."""
-    monkeypatch.setattr(server, "MEGABYTES", 10**9)
+    monkeypatch.setattr(server.product, "megabytes", 10**9)
     with pytest.raises(ServerError, match="1000000000 MB .*the disk is full"):
         server.start()
 
@@ -324,7 +325,7 @@ def test_too_little_room_is_told_before_the_start(monkeypatch):
 FULL = """
 import pathlib, tempfile
 from labsupport.servers import ServerError, mariadb
-mariadb.MEGABYTES = 0  # the room was there when we looked
+mariadb.product.megabytes = 0  # the room was there when we looked
 try:
     mariadb.start()
 except ServerError as error:
@@ -452,6 +453,6 @@ def test_a_failing_janitor_leaves_no_database(shared, monkeypatch):
     def fails(*_, **__):
         raise RuntimeError("[Errno 28] No space left on device")
 
-    monkeypatch.setattr(sharing, "Kept", fails)
+    monkeypatch.setattr(fresh, "Kept", fails)
     with pytest.raises(ServerError, match="set TMPDIR"):
         asyncio.run(mysql())

@@ -1,6 +1,7 @@
 """Servers live with their kernel and die with it, whatever happens to it."""
 
 import asyncio
+import gc
 import os
 import re
 import signal
@@ -28,7 +29,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from labsupport.databases import mysql, postgres, sqlite
-from labsupport.databases import shared as sharing
+from labsupport.databases import fresh
 from labsupport.servers import NotInstalled, ServerError, starting
 from labsupport.servers import postgres as server
 from labsupport.servers.keeper import Kept
@@ -283,7 +284,7 @@ def test_no_temporary_directory(monkeypatch):
     def fails(*_):
         raise RuntimeError("[Errno 28] No space left on device")
 
-    monkeypatch.setattr(sharing, "Kept", fails)
+    monkeypatch.setattr(fresh, "Kept", fails)
     with pytest.raises(ServerError, match="No space left .*set TMPDIR"):
         asyncio.run(sqlite())
 
@@ -309,23 +310,23 @@ def test_drop_refuses_while_a_connection_is_open():
     ("asyncmy", "Sleep"),
 ])
 def test_unused_waits_and_says_who_is_there(driver, doing, monkeypatch):
-    fresh = {"aiosqlite": sqlite, "aiomysql": mysql, "asyncmy": mysql}
+    makers = {"aiosqlite": sqlite, "aiomysql": mysql, "asyncmy": mysql}
 
     async def go():
         try:
-            db = await fresh.get(driver, postgres)()
+            db = await makers.get(driver, postgres)()
         except NotInstalled as missing:
             need(False, str(missing))
         await db.unused()
         engine = create_async_engine(getattr(db, driver))
         async with engine.connect() as connection:
             await connection.execute(text("SELECT 1"))
-        monkeypatch.setattr(sharing, "GRACE", .1)
+        monkeypatch.setattr(fresh, "GRACE", .1)
         said = f"in use by 1 connection ({doing}): await engine.dispose() on"
         for ask in db.unused, db.drop:
             with pytest.raises(RuntimeError, match=re.escape(said)):
                 await ask()
-        monkeypatch.setattr(sharing, "GRACE", 20)
+        monkeypatch.setattr(fresh, "GRACE", 20)
         waiting = asyncio.create_task(db.unused())
         await asyncio.wait([waiting], timeout=.3)
         assert not waiting.done()  # not refused yet: it may end
@@ -338,6 +339,28 @@ def test_unused_waits_and_says_who_is_there(driver, doing, monkeypatch):
         await engine.dispose()
 
     asyncio.run(go())
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # that is the case
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg", "aiosqlite"])
+def test_unused_lets_go_of_an_engine_that_was_replaced(driver):
+    """As a cell does that makes an engine, and is run again."""
+    async def go():
+        db = await (sqlite if driver == "aiosqlite" else postgres)()
+        for _ in range(2):
+            engine = create_async_engine(getattr(db, driver))
+            async with engine.connect() as connection:
+                await connection.execute(text("SELECT 1"))
+        assert await db.connections() == 2
+        await engine.dispose()
+        await db.unused()
+        await db.drop()
+
+    gc.disable()  # it may come by chance
+    try:
+        asyncio.run(go())
+    finally:
+        gc.enable()
 
 
 def test_sqlite_goes_with_drop():
@@ -449,7 +472,7 @@ def test_a_failing_janitor_leaves_no_database(shared, monkeypatch):
     def fails(*_, **__):
         raise RuntimeError("[Errno 28] No space left on device")
 
-    monkeypatch.setattr(sharing, "Kept", fails)
+    monkeypatch.setattr(fresh, "Kept", fails)
     with pytest.raises(ServerError, match="set TMPDIR"):
         asyncio.run(postgres())
     assert run(OURS) == []

@@ -1,6 +1,7 @@
 """Each exercise, three ways: its stub, the solution shown, wrong answers."""
 
 import asyncio
+import gc
 import warnings
 from dataclasses import replace
 
@@ -213,6 +214,22 @@ def test_a_coroutine_that_is_not_awaited_is_named(doubling):
         result = asyncio.run(machinery.check("E99.1", forgets))
     assert result.state == "not yet" and "sleep() is called" in result.message
     assert caught == []  # nothing appears below another cell
+
+
+@pytest.mark.parametrize("use", [
+    "pending.scalar()", "asyncio.run(pending)", "1 / 0"])
+def test_an_error_beside_it_does_not_hide_a_warning(doubling, use):
+    """What the traceback holds is let go before anybody hears of it."""
+    answer = {"asyncio": asyncio}
+    exec(f"async def answer(number):\n    pending = asyncio.sleep(0)\n    {use}",
+         answer)
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = asyncio.run(machinery.check("E99.1", answer["answer"]))
+        gc.collect()
+    assert result.state == "not yet" and "it raises" in result.message
+    assert caught == []
 
 
 def test_a_check_leaves_no_listener():

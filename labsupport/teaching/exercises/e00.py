@@ -1,10 +1,15 @@
 """Checks of ``00_start_here``."""
 
+import asyncio
 import inspect
-from itertools import accumulate
+from contextlib import asynccontextmanager, contextmanager
 
-from ...trace.observe import observe
+from sqlalchemy import event, func, insert, select
+
+from ...schema import Album, Artist, Track
 from . import Misconception, NotYet, exercise, shop
+
+PATIENCE = 1  # seconds that a query waits for the others
 
 
 @exercise(
@@ -15,29 +20,64 @@ from . import Misconception, NotYet, exercise, shop
     ),
     misconceptions=(
         Misconception("result = await connection", "result = connection",
-                      "coroutine"),
-        Misconception("FROM album", "FROM artist", "17 tracks"),
+                      "write 'await' before"),
+        Misconception("await connection.execute(statement)",
+                      "asyncio.run(connection.execute(statement))",
+                      "write 'await' in place of asyncio.run"),
+        Misconception("await connection.execute", "await connection.scalar",
+                      "scalar() gives the number itself"),
+        Misconception("FROM album", "FROM artist", "SELECT from album"),
         Misconception("    return result.scalar_one()", "    return result",
-                      "the result itself"),
+                      "return result.scalar_one()"),
+        Misconception("    return result.scalar_one()",
+                      "    return result.one()", "return result.scalar_one()"),
+        Misconception("    return result.scalar_one()", "    return 6",
+                      "you count 6"),
+    ),
+    also_right=(
+        "async def count_albums(connection):\n"
+        "    return await connection.scalar(\n"
+        "        text('SELECT count(*) FROM album'))",
+        "async def count_albums(connection):\n"
+        "    result = await connection.execute(text('SELECT id FROM album'))\n"
+        "    return len(result.all())",
+        "async def count_albums(connection):\n"
+        "    from sqlalchemy import func, select\n"
+        "    from labsupport.schema import Album\n"
+        "    statement = select(func.count()).select_from(Album)\n"
+        "    return (await connection.execute(statement)).scalar()",
     ),
 )
 async def count_rows(answer):
-    async with shop() as engine:
+    async with _big_shop() as (engine, (artists, albums, tracks)):
         async with engine.connect() as connection:
             try:
                 number = await answer(connection)
-            except AttributeError as error:
-                if "coroutine" in str(error):
-                    raise NotYet("a coroutine was made and never awaited: "
-                                 "put await before the call.") from None
+            except (AttributeError, RuntimeError) as error:
+                if advice := _advice(str(error)):
+                    raise NotYet(advice) from error
                 raise
     if not isinstance(number, int):
-        raise NotYet("you return the result itself; the number is in its "
-                     "only row.")
-    if number != 6:
-        raise NotYet(f"you count {number}; there are 3 artists, 6 albums "
-                     "and 17 tracks.")
-    return "six albums."
+        raise NotYet(f"you return a {type(number).__name__}; the number is "
+                     "in its only row: return result.scalar_one().")
+    if number != albums:
+        raise NotYet(f"you count {number}; the shop of this check has "
+                     f"{artists} artists, {albums} albums and {tracks} "
+                     "tracks: SELECT from album.")
+    return f"{albums} albums, in a shop that you have not seen."
+
+
+def _advice(problem):
+    """What to do about the message of an error (str), or None."""
+    if "'coroutine' object" in problem:
+        return ("a coroutine was made and nobody awaits it: write 'await' "
+                "before connection.execute().")
+    if "asyncio.run()" in problem:
+        return "a loop is running: write 'await' in place of asyncio.run."
+    if "'int' object has no attribute" in problem:
+        return ("scalar() gives the number itself: return that, or take "
+                "execute(), whose result has scalar_one().")
+    return None
 
 
 @exercise(
@@ -46,46 +86,136 @@ async def count_rows(answer):
         "Three coroutines, run at the same time, each with a connection of "
         "its own.",
         "await asyncio.gather(a(), b(), c()) returns a list of the results.",
-        "asyncio.gather(*(count(engine, table) for table in TABLES))",
+        "await asyncio.gather(*(count_one(engine, table) for table in "
+        "TABLES))",
     ),
     misconceptions=(
         Misconception(
             "await asyncio.gather(\n"
             "        *(count_one(engine, table) for table in TABLES))",
             "[await count_one(engine, table) for table in TABLES]",
-            "one after the other"),
+            "at most 1 at a time"),
         Misconception(
             "await asyncio.gather(\n"
             "        *(count_one(engine, table) for table in TABLES))",
-            "[count_one(engine, table) for table in TABLES]", "coroutine"),
+            "[count_one(engine, table) for table in TABLES]",
+            "give them to asyncio.gather"),
         Misconception("await asyncio.gather", "asyncio.gather",
-                      "put await before it"),
+                      "write 'await' before it"),
+        Misconception("return await asyncio.gather", "await asyncio.gather",
+                      "you return None"),
+        Misconception("table in TABLES", "table in reversed(TABLES)",
+                      "in the order of TABLES"),
+        Misconception("", """\
+async def count_all(engine):
+    async with engine.connect() as connection:
+        return await asyncio.gather(*(
+            connection.scalar(text(f"SELECT count(*) FROM {table}"))
+            for table in TABLES))""", "each of the three needs its own"),
+        Misconception("", """\
+async def count_all(engine):
+    async with (engine.connect() as a, engine.connect() as b,
+                engine.connect() as c):
+        return [await each.scalar(text(f"SELECT count(*) FROM {table}"))
+                for each, table in zip((a, b, c), TABLES)]""",
+                      "at most 1 at a time"),
+    ),
+    also_right=(
+        """\
+async def count_all(engine):
+    async def count(table):
+        async with engine.connect() as connection:
+            return await connection.scalar(
+                text(f"SELECT count(*) FROM {table}"))
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(count(table)) for table in TABLES]
+    return tuple(task.result() for task in tasks)""",
+        """\
+async def count(engine, table):
+    async with engine.connect() as connection:
+        result = await connection.execute(
+            text(f"SELECT count(*) FROM {table}"))
+        return result.scalar_one()
+
+
+async def count_all(engine):
+    tasks = [asyncio.create_task(count(engine, table)) for table in TABLES]
+    return [await task for task in tasks]""",
     ),
 )
 async def count_together(answer):
-    async with shop() as engine:
-        with observe(engine) as trace:
+    async with _big_shop() as (engine, right):
+        with _meeting(engine, len(right)) as met:
             counts = await answer(engine)
-        if inspect.isawaitable(counts):
-            raise NotYet("nobody waits for gather itself: put await before "
-                         "it.")
-        for one in counts:
-            if inspect.iscoroutine(one):
-                one.close()
-    if any(inspect.iscoroutine(one) for one in counts):
-        raise NotYet("the list holds coroutines; nobody has run them.")
-    if list(counts) != [3, 6, 17]:
-        raise NotYet(f"the counts are {counts!r}.")
-    if (most := _at_once(trace)) < 3:
-        raise NotYet("the queries run one after the other: at most "
-                     f"{most} connection was asked for at a time.")
-    return "three connections at once, three answers."
+            if inspect.isawaitable(counts):
+                await counts
+                raise NotYet("nobody waits for gather itself: write 'await' "
+                             "before it.")
+    if not isinstance(counts, list | tuple):
+        raise NotYet(f"you return {counts!r}: return the counts as a list.")
+    if coroutines := [one for one in counts if inspect.iscoroutine(one)]:
+        for one in coroutines:
+            one.close()
+        raise NotYet("the list holds coroutines that nobody has run: give "
+                     "them to asyncio.gather, and await that.")
+    if list(counts) != right:
+        raise NotYet(f"the counts are {counts!r}; they have to be {right!r}, "
+                     "in the order of TABLES.")
+    if len(met) < len(right):
+        raise NotYet("the queries run one after the other, at most "
+                     f"{len(met)} at a time: start all of them with "
+                     "asyncio.gather.")
+    if len(set(met)) < len(right):
+        raise NotYet("the queries share a connection: each of the three "
+                     "needs its own.")
+    return "three queries at once, three answers."
 
 
-def _at_once(trace):
-    """How many connections were asked for and not yet given back, at most."""
-    # Not how many were checked out: a quick query is over before the next
-    # connection is open.
-    steps = {"request": 1, "checkin": -1}
-    return max(accumulate((steps.get(event.kind, 0) for event in trace.events),
-                          initial=0))
+@asynccontextmanager
+async def _big_shop():
+    """A shop in which no two tables have as many rows.
+
+    Gives the engine, and the numbers of artists, albums and tracks.
+    """
+    async with shop() as engine:
+        async with engine.begin() as connection:
+            await connection.execute(insert(Album), [
+                {"title": f"Spare {n}", "artist_id": 1} for n in range(20)])
+            await connection.execute(insert(Track), [
+                {"title": f"Spare {n}", "seconds": 60, "album_id": 1}
+                for n in range(50)])
+            counts = [await connection.scalar(
+                select(func.count()).select_from(table))
+                for table in (Artist, Album, Track)]
+        yield engine, counts
+
+
+@contextmanager
+def _meeting(engine, guests):
+    """Every query waits until ``guests`` of them are under way.
+
+    Gives the connections (list) of those that were under way together: all
+    that had come when the first was tired of waiting.
+    """
+    met, over = [], asyncio.Event()
+
+    async def wait(_connection):
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await over.wait()
+        except TimeoutError:
+            over.set()
+
+    def arrive(connection, *_):
+        if over.is_set():
+            return
+        met.append(connection)
+        if len(met) == guests:
+            over.set()
+        connection.connection.dbapi_connection.run_async(wait)
+
+    event.listen(engine.sync_engine, "before_cursor_execute", arrive)
+    try:
+        yield met
+    finally:
+        event.remove(engine.sync_engine, "before_cursor_execute", arrive)

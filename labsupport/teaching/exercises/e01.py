@@ -1,15 +1,23 @@
 """Checks of ``01_async_engine``."""
 
-import asyncio
-import time
+from contextlib import contextmanager, suppress
+from random import randrange
 
+import asyncpg
 from sqlalchemy import event, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import Pool
 
 from ...databases import postgres
 from ...schema import Artist
 from ...servers.starting import free_port
+from ...trace.observe import observe
 from . import Misconception, NotYet, exercise, shop
+
+URL = ('URL.create(\n        "postgresql+asyncpg",\n'
+       "        user, password, host, database=database)")
+UGLY = "p@ss/w:rd #%41+?&"
 
 
 @exercise(
@@ -23,31 +31,92 @@ from . import Misconception, NotYet, exercise, shop
     ),
     misconceptions=(
         Misconception(
-            'URL.create(\n        "postgresql+asyncpg",\n'
-            "        user, password, host, database=database)",
-            'f"postgresql+asyncpg://{user}:{password}@{host}/{database}"',
-            "the password arrives as 'p'"),
+            URL, 'f"postgresql+asyncpg://{user}:{password}@{host}/{database}"',
+            "the driver gets the password 'p'"),
+        Misconception(URL, f"str({URL})", "str() of a URL hides it"),
         Misconception(
-            'URL.create(\n        "postgresql+asyncpg",\n'
-            "        user, password, host, database=database)",
-            '"postgresql+asyncpg://%s:%s@%s/%s" % (user, __import__('
-            '"urllib.parse").parse.quote_plus(password), host, database)',
-            "the password arrives as"),
+            URL, "'postgresql+asyncpg://%s:%s@%s/%s' % (user, __import__("
+            "'urllib.parse').parse.quote_plus(password), host, database)",
+            "quote_plus"),
+        Misconception("postgresql+asyncpg", "postgresql+psycopg",
+                      "the driver is psycopg"),
         Misconception("postgresql+asyncpg", "postgresql+psycopg2",
-                      "psycopg2"),
+                      "write postgresql+asyncpg"),
+        Misconception("        user, password, host",
+                      "        password, user, host",
+                      "takes the user first"),
+        Misconception("        user, password, host, database=database",
+                      "        user, password, host", "database None"),
+        Misconception("create_async_engine(url)", "url", "you return a URL"),
+    ),
+    also_right=(
+        "def engine_for(user, password, host, database):\n"
+        "    url = f'postgresql+asyncpg://{user}@{host}/{database}'\n"
+        "    return create_async_engine(\n"
+        "        url, connect_args={'password': password})",
+        "def engine_for(user, password, host, database):\n"
+        "    from urllib.parse import quote\n"
+        "    return create_async_engine(\n"
+        "        f'postgresql+asyncpg://{user}:{quote(password, safe=\"\")}'\n"
+        "        f'@{host}/{database}')",
+        "def engine_for(user, password, host, database):\n"
+        "    from sqlalchemy import make_url\n"
+        "    url = make_url(f'postgresql+asyncpg://{host}/{database}')\n"
+        "    return create_async_engine(\n"
+        "        url.set(username=user, password=password))",
     ),
 )
 async def engine_for(answer):
-    ugly = "p@ss/w:rd #%41+"
-    engine = answer("anna", ugly, "db.example.org", "shop")
-    url = engine.url
-    if url.password != ugly:
-        raise NotYet("the password arrives as "
-                     f"{url.password!r}, and it is {ugly!r}.")
-    if (url.username, url.host, url.database) != (
-            "anna", "db.example.org", "shop"):
-        raise NotYet(f"the URL reads {url}.")
-    return "the password arrives as it was typed."
+    wanted = {"user": "anna", "password": UGLY,
+              "host": "db.example.org", "database": "shop"}
+    try:
+        engine = answer(*wanted.values())
+    except (ImportError, SQLAlchemyError) as error:
+        raise NotYet(f"no engine is made ({error}): write "
+                     "postgresql+asyncpg in the URL.") from None
+    if not isinstance(engine, AsyncEngine):
+        raise NotYet(f"you return a {type(engine).__name__}: return "
+                     "create_async_engine(url).")
+    if (driver := engine.dialect.driver) != "asyncpg":
+        raise NotYet(f"the driver is {driver}: write postgresql+asyncpg in "
+                     "the URL.")
+    arrives = await _arguments(engine)
+    if (password := arrives.get("password")) != UGLY:
+        raise NotYet(f"the driver gets the password {password!r}, and it is "
+                     f"{UGLY!r}: {_cure(password)}")
+    for name, value in wanted.items():
+        if arrives.get(name) != value:
+            raise NotYet(f"the driver gets the {name} {arrives.get(name)!r}, "
+                         f"and it is {value!r}.")
+    return "the driver gets the password as it was typed."
+
+
+async def _arguments(engine):
+    """What the driver would be called with (dict); nothing is called."""
+    arguments = {}
+
+    class Enough(Exception):
+        pass
+
+    @event.listens_for(engine.sync_engine, "do_connect")
+    def look(_dialect, _record, _args, names):
+        arguments.update(names)
+        raise Enough
+
+    with suppress(Enough):
+        await engine.connect()
+    return arguments
+
+
+def _cure(password):
+    if password == "***":
+        return "str() of a URL hides it; give the engine the URL itself."
+    if password == UGLY.replace(" ", "+"):
+        return ("quote_plus writes a space as +, which nobody takes back; "
+                "URL.create needs no encoding.")
+    if password == "anna":
+        return "URL.create takes the user first, then the password."
+    return "URL.create takes the parts as they are."
 
 
 @exercise(
@@ -59,36 +128,69 @@ async def engine_for(answer):
     ),
     misconceptions=(
         Misconception("async with engine.begin()",
-                      "async with engine.connect()", "rolled back"),
+                      "async with engine.connect()", "nobody has committed"),
         Misconception("await connection.execute", "connection.execute",
-                      "rolled back"),
+                      "write 'await' before connection.execute()"),
+        Misconception("engine.begin() as connection:\n"
+                      "        await connection.execute(ADD, row)",
+                      "engine.connect() as connection:\n"
+                      "        await connection.execute(ADD, row)\n"
+                      "        connection.commit()",
+                      "await connection.commit()"),
         Misconception("    async with engine.begin() as connection:",
                       "    connection = await engine.connect()\n    if True:",
                       "checked out"),
+        Misconception("    async with engine.begin() as connection:\n"
+                      "        await connection.execute(ADD, row)",
+                      "    connection = await engine.connect()\n"
+                      "    await connection.execute(ADD, row)\n"
+                      "    await connection.commit()", "checked out"),
+        Misconception("(ADD, row)", "(ADD, {'name': 'Ada Quist'})",
+                      "under the name that is given"),
+        Misconception("await connection.execute(ADD, row)",
+                      "await connection.execute(ADD, row)\n"
+                      "        await connection.execute(ADD, row)",
+                      "2 times"),
+    ),
+    also_right=(
+        "async def add_artist(engine, name):\n"
+        "    async with engine.connect() as connection:\n"
+        "        await connection.execute(ADD, {'name': name})\n"
+        "        await connection.commit()",
+        "async def add_artist(engine, name):\n"
+        "    async with engine.connect() as connection, connection.begin():\n"
+        "        await connection.execute(ADD, {'name': name})",
+        "async def add_artist(engine, name):\n"
+        "    from sqlalchemy.ext.asyncio import AsyncSession\n"
+        "    from labsupport.schema import Artist\n"
+        "    async with AsyncSession(engine) as session:\n"
+        "        session.add(Artist(name=name))\n"
+        "        await session.commit()",
     ),
 )
 async def add_artist(answer):
+    name = f"Ada Quist {randrange(1000)}"
     async with shop() as engine:
-        await answer(engine, "Ada Quist")
+        with observe(engine) as trace:
+            await answer(engine, name)
         if engine.pool.checkedout():
-            return
+            raise NotYet("the connection is still checked out: open it with "
+                         "'async with', which gives it back.")
         async with engine.connect() as connection:
             names = (await connection.scalars(select(Artist.name))).all()
-    if "Ada Quist" not in names:
-        raise NotYet("the row is not there afterwards: it was rolled back, "
-                     "or never sent.")
+    if not len(trace.queries()):
+        raise NotYet("no statement was sent: write 'await' before "
+                     "connection.execute().")
+    if (times := names.count(name)) > 1:
+        raise NotYet(f"the artist is there {times} times: execute ADD once.")
+    if not times and any(one.startswith("Ada") for one in names):
+        raise NotYet("a row is there, and not under the name that is given: "
+                     "execute ADD with row.")
+    if not times:
+        raise NotYet("the row is not there afterwards, for nobody has "
+                     "committed: use engine.begin(), or write "
+                     "await connection.commit() in the block.")
     return "the row is there, and the connection is back in the pool."
-
-
-kept_alive = []
-
-
-@event.listens_for(Pool, "connect")
-def _keep_alive(connection, _record):
-    """Without this an engine that nobody disposed of hides its leak: the
-    garbage collector closes the connection before the server is asked."""
-    if len(kept_alive) < 10:
-        kept_alive.append(connection)
 
 
 @exercise(
@@ -96,39 +198,102 @@ def _keep_alive(connection, _record):
     hints=(
         "Creating an engine proves nothing. Which call meets the server?",
         "With asyncpg a closed port raises ConnectionRefusedError, which is "
-        "an OSError and no SQLAlchemyError.",
-        "except (SQLAlchemyError, OSError): return False",
+        "an OSError and no SQLAlchemyError. What the server refuses is a "
+        "DBAPIError on SQLAlchemy 2.1, asyncpg's own error on 2.0.",
+        "except (SQLAlchemyError, asyncpg.PostgresError, OSError): "
+        "return False",
     ),
     misconceptions=(
         Misconception(
             "        async with engine.connect() as connection:\n"
             '            await connection.execute(text("SELECT 1"))\n',
-            "", "nobody listens"),
-        Misconception("(SQLAlchemyError, OSError)", "SQLAlchemyError",
-                      "ConnectionRefusedError"),
+            "", "nobody listens on that port and you say True"),
+        Misconception("(SQLAlchemyError, asyncpg.PostgresError, OSError)",
+                      "SQLAlchemyError", "catch ConnectionRefusedError"),
+        Misconception("(SQLAlchemyError, asyncpg.PostgresError, OSError)",
+                      "OSError", "does not have that database"),
+        Misconception("return False", "pass", "you say None"),
         Misconception("        await engine.dispose()", "        pass",
                       "left open"),
+        Misconception("        async with engine.connect() as connection:\n"
+                      "            await connection",
+                      "        connection = await engine.connect()\n"
+                      "        await connection", "close it"),
+        Misconception("", """\
+async def is_up(url):
+    try:
+        _, writer = await asyncio.open_connection(url.host, url.port)
+    except OSError:
+        return False
+    writer.close()
+    return True""", "does not have that database and you say True"),
+    ),
+    also_right=(
+        """\
+async def is_up(url):
+    engine = create_async_engine(url)
+    try:
+        async with engine.connect():
+            return True
+    except Exception:
+        return False
+    finally:
+        await engine.dispose()""",
+        """\
+async def is_up(url):
+    from sqlalchemy.pool import NullPool
+    engine = create_async_engine(url, poolclass=NullPool)
+    try:
+        async with engine.begin() as connection:
+            return await connection.scalar(text("SELECT true"))
+    except (SQLAlchemyError, asyncpg.PostgresError, OSError):
+        return False""",
     ),
 )
 async def is_up(answer):
     db = await postgres()
-    kept_alive.clear()
+    nowhere = db.asyncpg.set(host="127.0.0.1", port=free_port())
+    unknown = db.asyncpg.set(database=f"{db.asyncpg.database}_not")
     try:
-        up = await answer(db.asyncpg)
-        down = await answer(db.asyncpg.set(host="127.0.0.1", port=free_port()))
-        # A server notices a closed connection a moment later.
-        deadline = time.monotonic() + 2
-        while (left_open := await db.connections()) \
-                and time.monotonic() < deadline:
-            await asyncio.sleep(0.02)
+        with _nothing_collected():
+            await _expect(True, answer, db.asyncpg, "the database is there")
+            try:
+                await db.unused()
+            except RuntimeError:
+                raise NotYet("a connection is left open: close it, and "
+                             "await engine.dispose().") from None
+            await _expect(False, answer, nowhere,
+                          "nobody listens on that port")
+            await _expect(False, answer, unknown,
+                          "the server does not have that database")
     finally:
         await db.drop(force=True)
-        kept_alive.clear()
-    if up is not True:
-        raise NotYet(f"the server is up and you say {up!r}.")
-    if down is not False:
-        raise NotYet(f"nobody listens on that port and you say {down!r}.")
-    if left_open:
-        raise NotYet(f"{left_open} connection is left open: dispose of the "
-                     "engine.")
-    return "right about a server that is there and one that is not."
+    return "right about one database that is there, and two that are not."
+
+
+async def _expect(right, answer, url, situation):
+    try:
+        up = await answer(url)
+    except (OSError, SQLAlchemyError, asyncpg.PostgresError) as error:
+        raise NotYet(f"{situation} and your function raises: catch "
+                     f"{type(error).__name__}, and return False.") from error
+    if up is not right:
+        raise NotYet(f"{situation} and you say {up!r}: return {right}.")
+
+
+@contextmanager
+def _nothing_collected():
+    """Inside, no connection is closed because nobody refers to it any more.
+
+    An engine that is not disposed of would hide what it leaves open.
+    """
+    kept = []
+
+    def keep(connection, _record):
+        kept.append(connection)
+
+    event.listen(Pool, "connect", keep)
+    try:
+        yield
+    finally:
+        event.remove(Pool, "connect", keep)

@@ -1,15 +1,31 @@
 """Checks of ``02_event_loop_and_greenlet``."""
 
 import asyncio
+import gc
+from inspect import iscoroutine
 from itertools import pairwise
+from random import randrange
 
-from sqlalchemy import create_engine, insert, text
+from sqlalchemy import create_engine, func, insert, select, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import NullPool
 
 from ...databases import postgres
 from ...instruments.lag_meter import lag_meter
 from ...schema import Artist
 from ...trace.observe import observe
 from . import Misconception, NotYet, exercise, shop
+
+QUESTIONS = 4  # that are heard before the artist comes
+SLEEP = "await asyncio.sleep(0.3)"
+IN_THE_BLOCK = """async def wait_for_artist(engine, name):
+    found = select(Artist.id).where(Artist.name == name)
+    async with engine.connect() as connection:
+        while (artist_id := await connection.scalar(found)) is None:
+            await connection.rollback()
+            await asyncio.sleep(0.3)
+    return artist_id"""
 
 
 @exercise(
@@ -21,53 +37,97 @@ from . import Misconception, NotYet, exercise, shop
         "await asyncio.sleep(0.3)",
     ),
     misconceptions=(
-        Misconception("await asyncio.sleep(0.3)",
-                      "__import__('time').sleep(0.3)",
-                      "blocks the event loop"),
-        Misconception("await asyncio.sleep(0.3)", "asyncio.sleep(0.3)",
-                      "at once"),
-        Misconception("await asyncio.sleep(0.3)", "pass", "at once"),
-        Misconception("await asyncio.sleep(0.3)",
-                      "await asyncio.to_thread(asyncio.sleep, 0.3)",
-                      "at once"),
+        Misconception(SLEEP, "time.sleep(0.3)", "blocks the event loop"),
+        Misconception(SLEEP, "asyncio.sleep(0.3)", "at once"),
+        Misconception(SLEEP, "pass", "at once"),
+        Misconception(SLEEP, "await asyncio.sleep(1)", "a second"),
+        Misconception(SLEEP, "return 4", "nobody has that name yet"),
+        Misconception("", IN_THE_BLOCK, "holds its connection"),
+    ),
+    also_right=(
+        """async def wait_for_artist(engine, name):
+    found = select(Artist.id).where(Artist.name == name)
+    while True:
+        async with engine.connect() as connection:
+            artist_id = await connection.scalar(found)
+        if artist_id is not None:
+            return artist_id
+        await asyncio.to_thread(time.sleep, 1 / 3)""",
+        """async def wait_for_artist(engine, name):
+    Session = async_sessionmaker(engine)
+    while True:
+        async with Session.begin() as session:
+            artist = await session.scalar(
+                select(Artist).where(Artist.name == name))
+            if artist:
+                return artist.id
+        await asyncio.sleep(0.25)""",
     ),
 )
 async def wait_for_artist(answer):
+    name = f"Somebody {randrange(10**6)}"
     async with shop() as engine:
         with observe(engine) as trace, lag_meter() as lag:
-            waiting = asyncio.create_task(answer(engine, "Ada Quist"))
+            waiting = asyncio.create_task(answer(engine, name))
             try:
-                while len(trace.queries()) < 2 and not waiting.done():
+                while len(trace.queries()) < QUESTIONS \
+                        and not waiting.done():
                     await asyncio.sleep(0.002)
-                if not waiting.done():
-                    async with engine.begin() as connection:
-                        await connection.execute(insert(Artist), [
-                            {"name": "Ada Quist", "biography": ""}])
+                if waiting.done():
+                    raise NotYet(f"it returns {await waiting!r}, and nobody "
+                                 "has that name yet: go on asking.")
+                events = trace.events
+                async with engine.begin() as connection:
+                    added = await connection.execute(
+                        insert(Artist).values(name=name, biography=""))
                 artist_id = await waiting
             finally:
                 waiting.cancel()
-    _is_free(lag)
-    if _pause(trace.events) < 0.1:
-        raise NotYet("it asks again at once, and keeps the server busy.")
-    if artist_id != 4:
-        raise NotYet(f"the artist has the id 4; you return {artist_id!r}.")
+    _is_free(lag, "await a sleep that leaves the loop to the others")
+    _judge_the_pauses(events)
+    if artist_id != added.inserted_primary_key[0]:
+        raise NotYet(f"the artist has the id {added.inserted_primary_key[0]}"
+                     f"; you return {artist_id!r}.")
     return "it waits, and everybody else can go on."
 
 
-def _pause(events):
-    """The longest time without an event between the first two questions."""
-    kinds = [event.kind for event in events]
-    if kinds.count("execute") < 2:
-        return 0.0
-    first = kinds.index("executed")
-    second = kinds.index("execute", first)
-    return max(later.at - event.at for event, later
-               in pairwise(events[first:second + 1]))
+def _judge_the_pauses(events):
+    """NotYet unless it pauses rightly between two questions."""
+    executes = [number for number, event in enumerate(events)
+                if event.kind == "execute"]
+    pauses = []
+    for first, second in pairwise(executes):
+        if "checkin" not in [event.kind for event in events[first:second]]:
+            raise NotYet("it holds its connection while it sleeps: leave the "
+                         "block of engine.connect() first.")
+        pauses.append(max(later.at - event.at for event, later
+                          in pairwise(events[first:second + 1])))
+    shortest = min(pauses)  # a busy machine makes a pause longer
+    if shortest < 0.15:
+        raise NotYet("it asks again at once, and keeps the server busy: "
+                     "await a sleep between two questions.")
+    if shortest > 0.6:
+        raise NotYet(f"it asks once in {shortest:.1f} seconds: about three "
+                     "times a second is wanted, so sleep for 0.3.")
 
 
-def _is_free(lag):
+def _is_free(lag, cure):
     if lag.blockers:
-        raise NotYet(f"it blocks the event loop: {lag.blockers[0].line}")
+        raise NotYet(f"it blocks the event loop: {cure} (your line: "
+                     f"{lag.blockers[0].line}).")
+
+
+THREAD = "await asyncio.to_thread(slow_report, sync_engine)"
+REPORT = """REPORT = text("SELECT count(*) FROM artist, pg_sleep(0.4)")
+
+
+def slow_report(sync_engine):
+    with sync_engine.connect() as connection:
+        return connection.scalar(REPORT)
+
+
+async def dashboard(sync_engine):
+    """
 
 
 @exercise(
@@ -79,35 +139,69 @@ def _is_free(lag):
         "return await asyncio.to_thread(slow_report, sync_engine)",
     ),
     misconceptions=(
-        Misconception("await asyncio.to_thread(slow_report, sync_engine)",
-                      "slow_report(sync_engine)", "blocks the event loop"),
-        Misconception("await asyncio.to_thread(slow_report, sync_engine)",
-                      "await greenlet_spawn(slow_report, sync_engine)",
+        Misconception(THREAD, "slow_report(sync_engine)",
                       "blocks the event loop"),
-        Misconception("await asyncio.to_thread(slow_report, sync_engine)",
-                      "await asyncio.to_thread(slow_report(sync_engine))",
-                      "not callable"),
-        Misconception("await asyncio.to_thread(slow_report, sync_engine)",
-                      "asyncio.create_task(asyncio.to_thread("
-                      "slow_report, sync_engine))", "Task"),
+        Misconception(THREAD, "await greenlet_spawn(slow_report, "
+                      "sync_engine)", "blocks the event loop"),
+        Misconception(THREAD, "await asyncio.to_thread(slow_report("
+                      "sync_engine))", "without calling it"),
+        Misconception(THREAD, "asyncio.create_task(asyncio.to_thread("
+                      "slow_report, sync_engine))", "return a Task"),
+        Misconception(THREAD, "asyncio.to_thread(slow_report, sync_engine)",
+                      "return a coroutine"),
+        Misconception(THREAD, "await asyncio.to_thread(slow_report)",
+                      "missing 1 required positional argument"),
+        Misconception("return " + THREAD, THREAD, "you return None"),
+        Misconception(THREAD, "3", "nobody has asked"),
+    ),
+    also_right=(
+        REPORT + "loop = asyncio.get_running_loop()\n"
+        "    return await loop.run_in_executor(None, slow_report, "
+        "sync_engine)",
+        REPORT + "return await asyncio.to_thread("
+        "lambda: slow_report(sync_engine))",
     ),
 )
 async def dashboard(answer):
-    db = await postgres()
-    sync_engine = create_engine(db.psycopg)
-    try:
-        with lag_meter() as lag:
-            count = await answer(sync_engine)
-        if isinstance(count, asyncio.Task):
-            await count
-            raise NotYet("you return a Task, and nobody has the number.")
-    finally:
-        await asyncio.to_thread(sync_engine.dispose)
-        await db.drop(force=True)
-    _is_free(lag)
-    if count != 1:
-        raise NotYet(f"the report says 1; you return {count!r}.")
+    async with shop(postgres, "psycopg") as engine:
+        async with engine.connect() as connection:
+            artists = await connection.scalar(select(func.count(Artist.id)))
+        sync_engine = create_engine(engine.url)
+        try:
+            with observe(sync_engine) as trace, lag_meter() as lag:
+                count = await answer(sync_engine)
+            await _is_the_number(count)
+        except TypeError as error:
+            if "not callable" not in str(error):
+                raise
+            raise NotYet("the thread gets what the report has returned: name "
+                         "the function without calling it, and its argument "
+                         "after it.") from None
+        finally:
+            await asyncio.to_thread(sync_engine.dispose)
+    _is_free(lag, "give the report a thread, with asyncio.to_thread")
+    if not trace.queries():
+        raise NotYet(f"you return {count!r}, and nobody has asked the "
+                     "database: call slow_report.")
+    if count != artists:
+        raise NotYet(f"the report says {artists}; you return {count!r}.")
     return "the report runs, and the loop goes on."
+
+
+async def _is_the_number(count):
+    """NotYet if it is still to be awaited; then it is, and nothing stays."""
+    if isinstance(count, asyncio.Future) or iscoroutine(count):
+        await count
+        raise NotYet(f"you return a {type(count).__name__}, and nobody has "
+                     "the number: await it.")
+
+
+NO_POOL = "create_async_engine(url, poolclass=NullPool)"
+ENGINE = "def engine_for_many_loops(url):\n    return "
+OTHERS = text("SELECT count(*) FROM pg_stat_activity WHERE datname = "
+              "current_database() AND pid <> pg_backend_pid()")
+DATABASE = text("SELECT current_database()")
+PATIENCE = 3  # seconds: the server takes a moment to notice a farewell
 
 
 @exercise(
@@ -119,48 +213,87 @@ async def dashboard(answer):
         "create_async_engine(url, poolclass=NullPool)",
     ),
     misconceptions=(
-        Misconception("create_async_engine(url, poolclass=NullPool)",
-                      "create_async_engine(url)", "attached to a different"),
-        Misconception("create_async_engine(url, poolclass=NullPool)",
-                      "create_async_engine(url, pool_pre_ping=True)",
-                      "attached to a different"),
-        Misconception("create_async_engine(url, poolclass=NullPool)",
-                      "create_async_engine(url.set(drivername="
-                      "'postgresql+psycopg'))", "asyncpg"),
+        Misconception(NO_POOL, "create_async_engine(url)",
+                      "a connection of another loop"),
+        Misconception(NO_POOL, "create_async_engine(url, pool_pre_ping=True)",
+                      "a connection of another loop"),
+        Misconception(NO_POOL, "create_async_engine(url, pool_recycle=0)",
+                      "stays open when its loop has ended"),
+        Misconception(NO_POOL, "create_async_engine(url, poolclass="
+                      "__import__('sqlalchemy').StaticPool)",
+                      "a connection of another loop"),
+        Misconception(NO_POOL, "create_async_engine(url.set(drivername="
+                      "'postgresql+psycopg'))", "stay with asyncpg"),
+        Misconception("return create", "create", "you return None"),
+        Misconception(NO_POOL, "create_engine(url, poolclass=NullPool)",
+                      "you return an Engine"),
+    ),
+    also_right=(
+        ENGINE + "create_async_engine(url, poolclass=NullPool, "
+        "isolation_level='AUTOCOMMIT')",
+        ENGINE + "create_async_engine(\n        url.render_as_string("
+        "hide_password=False), poolclass=NullPool)",
     ),
 )
 async def engine_for_many_loops(answer):
-    db = await postgres()
-    try:
-        engine = answer(db.asyncpg)
+    async with shop(postgres, "asyncpg", poolclass=NullPool) as outside:
+        engine = answer(outside.url)
+        if not isinstance(engine, AsyncEngine):
+            raise NotYet(f"return an AsyncEngine; you return {_a(engine)}.")
         if engine.dialect.driver != "asyncpg":
-            raise NotYet("it works by chance of the driver: stay with "
-                         "asyncpg.")
-        numbers = await _ask_from_many_loops(engine)
-    except RuntimeError as error:
-        if "different loop" not in str(error):
-            raise
-        raise NotYet("the second loop gets a connection of the first: "
-                     "'attached to a different loop'.") from None
-    finally:
-        await db.drop(force=True)
-    if numbers != {17}:
-        raise NotYet(f"the server says 17, you get {numbers}.")
-    return "each loop opens its own connection."
+            raise NotYet("with another driver it goes well until tasks wait "
+                         "for the pool: stay with asyncpg.")
+        try:
+            databases, complaints = await _ask_from_many_loops(engine)
+            if not complaints:
+                async with outside.connect() as connection:
+                    await _nobody_else(connection)
+        finally:
+            # Nobody can close a connection whose loop has ended.
+            await engine.dispose(close=False)
+            gc.collect()  # what it leaves, now and not below another cell
+    if complaints:
+        raise NotYet("a loop gets a connection of another loop "
+                     f"({complaints[0]}): let the pool keep none, with "
+                     "poolclass=NullPool.")
+    if databases != {outside.url.database}:
+        raise NotYet(f"{databases} answers: connect to the given url.")
+    return "each loop opens its own connections, and closes them."
+
+
+def _a(thing):
+    return "None" if thing is None else f"an {type(thing).__name__}"
 
 
 async def _ask_from_many_loops(engine):
-    """What the server says to three loops in a thread, and to this one."""
+    """Which databases (set) answer, and complaints (list of str)."""
+    databases, complaints = set(), []
+
     async def ask():
-        async with engine.connect() as connection:
-            return await connection.scalar(text("SELECT 17"))
+        try:
+            async with engine.connect() as connection:
+                databases.add(await connection.scalar(DATABASE))
+        except (RuntimeError, SQLAlchemyError) as error:
+            words = str(error).splitlines()[0].rpartition("> ")[2]
+            complaints.append(f"{type(error).__name__}: {words}")
 
-    def in_loops_of_their_own():
-        return {asyncio.run(ask()) for _ in range(3)}
+    async def two_at_once():
+        await asyncio.gather(ask(), ask())
 
+    # One after the other: two loops at a time can crash the driver.
+    for _ in range(2):
+        await asyncio.to_thread(asyncio.run, two_at_once())
+        await two_at_once()
+    return databases, complaints
+
+
+async def _nobody_else(connection):
+    """NotYet unless the server has no other connection, after a moment."""
     try:
-        # One after the other: two loops at a time can crash the driver.
-        return {*await asyncio.to_thread(in_loops_of_their_own), await ask()}
-    finally:
-        # Nobody can close a connection whose loop has ended.
-        await engine.dispose(close=False)
+        async with asyncio.timeout(PATIENCE):
+            while await connection.scalar(OTHERS):
+                await connection.rollback()  # the view stays the same in one
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise NotYet("a connection stays open when its loop has ended: let "
+                     "the pool keep none, with poolclass=NullPool.") from None

@@ -1,16 +1,29 @@
 """Checks of ``04_connection_pool``."""
 
-from sqlalchemy import text
+import asyncio
+import gc
+from contextlib import AsyncExitStack
+from inspect import iscoroutine
+from random import choice
+
+from sqlalchemy import func, select, table, text
 from sqlalchemy.exc import DBAPIError, TimeoutError
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import NullPool
 
 from ...databases import postgres
 from ...trace.observe import observe
 from . import Misconception, NotYet, exercise, shop
 
-KILL = text("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND pid <> pg_backend_pid()")
+BLOCK = ("    async with engine.connect() as connection:\n"
+         "        return await connection.scalar(statement)")
+BY_HAND = """    connection = await engine.connect()
+    number = await connection.scalar(statement)
+    await connection.close()
+    return number"""
+COUNT_ROWS = """async def count_rows(engine, table):
+    statement = text(f"SELECT count(*) FROM {table}")
+"""
 
 
 @exercise(
@@ -23,60 +36,77 @@ KILL = text("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
         "connection.scalar(statement)",
     ),
     misconceptions=(
-        Misconception(
-            "    async with engine.connect() as connection:\n"
-            "        return await connection.scalar(statement)",
-            "    connection = await engine.connect()\n"
-            "    number = await connection.scalar(statement)\n"
-            "    await connection.close()\n"
-            "    return number", "fails"),
-        Misconception(
-            "    async with engine.connect() as connection:\n"
-            "        return await connection.scalar(statement)",
-            "    connection = await engine.connect()\n"
-            "    return await connection.scalar(statement)", "held by"),
+        Misconception(BLOCK, BY_HAND, "when the statement fails"),
+        Misconception(BLOCK, BY_HAND.replace(
+            "    await connection.close()\n", ""), "not given back"),
         Misconception("return await connection.scalar(statement)",
                       "return (await connection.execute(statement)).all()",
-                      "6 albums"),
-        Misconception(
-            "    async with engine.connect() as connection:\n"
+                      "scalar()"),
+        Misconception("return await", "return", "'return await'"),
+        Misconception(BLOCK, BLOCK.replace(
             "        return await connection.scalar(statement)",
-            "    async with engine.connect() as connection:\n"
             "        try:\n"
             "            return await connection.scalar(statement)\n"
             "        except Exception:\n"
-            "            return 0", "does not hear"),
+            "            return 0"), "does not hear"),
+        Misconception(BLOCK, "    return 6", "not asked"),
+    ),
+    also_right=(
+        COUNT_ROWS + """    connection = await engine.connect()
+    try:
+        return await connection.scalar(statement)
+    finally:
+        await connection.close()""",
+        COUNT_ROWS + """    async with engine.begin() as connection:
+        result = await connection.execute(statement)
+        return result.scalar_one()""",
     ),
 )
 async def count_rows(answer):
-    async with shop() as engine:
+    async with shop(postgres, "asyncpg") as engine:
+        for name in ("album", "track"):
+            async with engine.connect() as connection:
+                rows = await connection.scalar(
+                    select(func.count()).select_from(table(name)))
+            with observe(engine) as trace:
+                number = await answer(engine, name)
+                _given_back(engine, trace, "at the end")
+            if iscoroutine(number):
+                number.close()
+                raise NotYet("you return a coroutine: write 'return await'.")
+            if not trace.queries():
+                raise NotYet(f"you return {number!r}, and the engine is not "
+                             "asked.")
+            if number != rows:
+                raise NotYet(f"the table has {rows} rows and you return "
+                             f"{number!r}: scalar() gives the number.")
         with observe(engine) as trace:
-            for table, rows in (("album", 6), ("track", 17)):
-                number = await answer(engine, table)
-                _held(trace)
-                if number != rows:
-                    raise NotYet(f"there are {rows} {table}s and you return "
-                                 f"{number!r}.")
-            if not trace.counts()["requests"]:
-                raise NotYet("the engine is not asked.")
             try:
                 await answer(engine, "no_such_table")
             except DBAPIError:
                 pass
             else:
                 raise NotYet("the statement fails and the caller does not "
-                             "hear of it.")
-            _held(trace, " when the statement fails")
+                             "hear of it: let the error pass.")
+            _given_back(engine, trace, "when the statement fails")
     return "the connection comes back, with a result and without."
 
 
-def _held(trace, when=""):
-    """NotYet if a connection is held, or was left to the collector."""
-    for one in trace.holders():
-        raise NotYet(f"the connection is still held by «{one.task}»{when}.")
-    if any(event.kind == "detach" for event in trace.events):
-        raise NotYet(f"nobody gives the connection back{when}: the garbage "
-                     "collector throws it away.")
+def _given_back(engine, trace, when):
+    """NotYet if a place is taken, or was left to the collector."""
+    gc.collect()  # now, and not below another cell
+    lost = any(event.kind == "detach" for event in trace.events)
+    if lost or engine.pool.checkedout():
+        raise NotYet(f"the connection is not given back {when}: work with it "
+                     "in a block, async with engine.connect().")
+
+
+JOBS = 12
+PLACES = "places = asyncio.Semaphore(engine.pool.size())"
+GATHER = "return await asyncio.gather(*(one(job) for job in jobs))"
+INSIDE = ("        async with places:\n"
+          "            async with engine.connect() as connection:\n"
+          "                return await job(connection)")
 
 
 @exercise(
@@ -88,63 +118,100 @@ def _held(trace, when=""):
         "async with places: first, then async with engine.connect() inside.",
     ),
     misconceptions=(
-        Misconception("        async with places:\n"
-                      "            async with engine.connect()",
-                      "        if True:\n"
-                      "            async with engine.connect()",
-                      "the pool ran out"),
-        Misconception("asyncio.Semaphore(engine.pool.size())",
-                      "asyncio.Semaphore(1)", "at once"),
-        Misconception("        async with places:\n"
-                      "            async with engine.connect() as connection:",
-                      "        async with engine.connect() as connection:\n"
-                      "            async with places:", "the pool ran out"),
+        Misconception(PLACES, "places = asyncio.Semaphore(1)", "1 at a time"),
+        Misconception(PLACES, "places = asyncio.Semaphore(3)",
+                      "engine.pool.size()"),
+        Misconception(INSIDE, """\
+        async with engine.connect() as connection:
+            async with places:
+                return await job(connection)""", "the pool ran out"),
+        Misconception("return await job", "await job", "result"),
+        Misconception("", """async def run_jobs(engine, jobs):
+    async with engine.connect() as connection:
+        return await asyncio.gather(*(job(connection) for job in jobs))""",
+                      "share a connection"),
+        Misconception(GATHER,
+                      "return [await done for done in asyncio.as_completed("
+                      "[one(job) for job in jobs])]",
+                      "in the order of the jobs"),
+    ),
+    also_right=(
+        """async def run_jobs(engine, jobs):
+    async def one(job):
+        async with engine.connect() as connection:
+            return await job(connection)
+
+    results, size = [], engine.pool.size()
+    for first in range(0, len(jobs), size):
+        results += await asyncio.gather(
+            *(one(job) for job in jobs[first:first + size]))
+    return results""",
+        """async def run_jobs(engine, jobs):
+    places = asyncio.Semaphore(engine.pool.size())
+
+    async def one(job):
+        async with places, engine.begin() as connection:
+            return await job(connection)
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one(job)) for job in jobs]
+    return [task.result() for task in tasks]""",
     ),
 )
 async def run_jobs(answer):
-    db = await postgres()
-    engine = create_async_engine(db.asyncpg, pool_size=3, max_overflow=0,
-                                 pool_timeout=0.2)
+    size = choice([2, 4])
+    async with shop(postgres, "asyncpg", pool_size=size, max_overflow=0,
+                    pool_timeout=0.2) as engine:
+        desk = _Desk()
+        try:
+            with observe(engine) as trace:
+                results = await answer(engine, [desk.job(number) for number
+                                                in range(JOBS)])
+        except TimeoutError:
+            raise NotYet("the pool ran out: too many tasks ask it at a time. "
+                         "Let them wait at a semaphore.") from None
+    if desk.shared:
+        raise NotYet("several jobs share a connection at the same time: give "
+                     "each its own.")
+    if results != [f"result {number}" for number in range(JOBS)]:
+        raise NotYet("return the list of the results, in the order of the "
+                     f"jobs; you return {results!r}.")
+    if desk.most != size:
+        raise NotYet(f"{desk.most} at a time: the pool has {size} places, "
+                     "and engine.pool.size() says so.")
+    if waited := trace.counts()["had to wait"]:
+        raise NotYet(f"{waited} tasks wait for the pool: let no more go on "
+                     "to it than engine.pool.size().")
+    return "as many at a time as there are places; nobody waits for the pool."
 
-    running, peak, done = 0, 0, []
 
-    def job(number):
+class _Desk:
+    """Hands out jobs, and sees how many run, on which connections."""
+
+    def __init__(self):
+        self.working, self.most, self.shared = [], 0, False
+
+    def job(self, number):
         async def work(connection):
-            nonlocal running, peak
-            running += 1
-            peak = max(peak, running)
+            if connection in self.working:
+                self.shared = True
+            self.working.append(connection)
+            self.most = max(self.most, len(self.working))
             try:
-                await connection.execute(text("SELECT pg_sleep(0.1)"))
+                # The first takes longer, so that the order is put to a test.
+                await connection.execute(text("SELECT pg_sleep(:seconds)"),
+                                         {"seconds": 0.1 if number else 0.2})
             finally:
-                running -= 1
-            done.append(number)
+                self.working.remove(connection)
             return f"result {number}"
 
         return work
 
-    try:
-        with observe(engine) as trace:
-            results = await answer(engine, [job(n) for n in range(12)])
-        held = len(trace.holders())
-    except TimeoutError:
-        raise NotYet("the pool ran out: too many tasks ask it for a "
-                     "connection at the same time.") from None
-    finally:
-        await engine.dispose()
-        await db.drop(force=True)
-    if sorted(done) != [*range(12)]:
-        raise NotYet(f"{len(done)} of 12 jobs have run.")
-    if [*results] != [f"result {n}" for n in range(12)]:
-        raise NotYet(f"the results are {results!r}.")
-    if held:
-        raise NotYet(f"{held} connections are not given back.")
-    if peak < 3:
-        raise NotYet(f"{peak} at once: the pool has three places, use them "
-                     "all.")
-    if waited := trace.counts()["had to wait"]:
-        raise NotYet(f"{waited} tasks wait for the pool, where pool_timeout "
-                     "runs; let them wait in front of it.")
-    return "three at a time, and nobody waits for the pool."
+
+FOUR = '"pool_size": 4, "max_overflow": 0'
+KILL = text("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()")
+BACKEND = text("SELECT pg_backend_pid()")
 
 
 @exercise(
@@ -156,51 +223,78 @@ async def run_jobs(answer):
         '{"pool_size": 4, "max_overflow": 0}, and {"pool_pre_ping": True}',
     ),
     misconceptions=(
-        Misconception('"pool_size": 4, "max_overflow": 0', '"pool_size": 4',
-                      "more than four"),
+        Misconception(FOUR, '"pool_size": 4', "max_overflow"),
+        Misconception(FOUR, '"pool_size": 2, "max_overflow": 2', "keeps 2"),
         Misconception('"pool_pre_ping": True', '"pool_recycle": 3600',
-                      "connection is closed"),
-        Misconception('"pool_size": 4, "max_overflow": 0',
-                      '"pool_size": 2, "max_overflow": 2', "keeps 2"),
-        Misconception('"pool_size": 4, "max_overflow": 0',
-                      '"pool_size": 3, "max_overflow": 0', "no four"),
-        Misconception('options |= {"pool_size": 4, "max_overflow": 0}',
-                      "options['poolclass'] = __import__('sqlalchemy')"
-                      ".NullPool",
-                      "NullPool keeps"),
+                      "pool_pre_ping"),
+        Misconception('"pool_pre_ping": True', '"pool_recycle": 0',
+                      "connects anew"),
+        Misconception('"pool_pre_ping": True', '"pre_ping": True',
+                      "'pre_ping'"),
+        Misconception("options |= {" + FOUR + "}",
+                      "options['poolclass'] = NullPool", "keeps none"),
+    ),
+    also_right=(
+        """def night_engine(url):
+    return create_async_engine(
+        url, pool_size=4, max_overflow=0, pool_pre_ping=True)""",
+        """def night_engine(url):
+    return create_async_engine(
+        url, max_overflow=0, **dict(pool_size=4, pool_pre_ping=True))""",
     ),
 )
 async def night_engine(answer):
-    db = await postgres()
-    engine = answer(db.asyncpg)
-    if not hasattr(engine.pool, "checkedin"):
-        await db.drop(force=True)
-        raise NotYet(f"a {type(engine.pool).__name__} keeps no four "
-                     "connections.")
-    engine.pool._timeout = 0  # who finds no place hears of it at once
-    outside = create_async_engine(db.asyncpg, poolclass=NullPool)
-    held = []
-    try:
+    async with shop(postgres, "asyncpg", poolclass=NullPool) as outside:
+        engine = answer(outside.url)
+        if not isinstance(engine, AsyncEngine):
+            raise NotYet(f"return the engine; you return {engine!r}.")
+        if not hasattr(engine.pool, "checkedin"):
+            raise NotYet(f"a {type(engine.pool).__name__} keeps none: leave "
+                         "poolclass out.")
         try:
-            for _ in range(5):
-                held.append(await engine.connect())
-        except TimeoutError:
-            if len(held) < 4:
-                raise NotYet("it has no four places.") from None
-        else:
-            raise NotYet("it opens more than four connections when a fifth "
-                         "task asks.")
-        while held:
-            await held.pop().close()
-        if (kept := engine.pool.checkedin()) != 4:
-            raise NotYet(f"of four connections it keeps {kept}.")
-        async with outside.connect() as connection:
-            await connection.execute(KILL)
-        async with engine.connect() as connection:
-            await connection.execute(text("SELECT 1"))
-    finally:
-        for connection in held:
-            await connection.close()
-        await engine.dispose()
-        await db.drop(force=True)
+            evening = await _fill(engine)
+            if (kept := engine.pool.checkedin()) != 4:
+                raise NotYet(f"of four connections it keeps {kept}: that is "
+                             "what pool_size says.")
+            if await _backends(engine) != evening:
+                raise NotYet("it connects anew at each checkout: pool_recycle "
+                             "is the age in seconds.")
+            async with outside.connect() as connection:
+                await connection.execute(KILL)
+            try:
+                await _backends(engine)
+            except DBAPIError:
+                raise NotYet("a statement meets a connection that is closed: "
+                             "pool_pre_ping asks first.") from None
+        finally:
+            await engine.dispose()
     return "four connections, no more, and it survives the night."
+
+
+async def _fill(engine):
+    """What ``_backends`` says, if a fifth task has to wait meanwhile."""
+    with observe(engine) as trace:
+        asking = [asyncio.create_task(engine.connect().start())
+                  for _ in range(5)]
+        # Who may open a connection begins to do so in its first turn.
+        await asyncio.sleep(0)
+        begun = sum(event.kind == "connecting" for event in trace.events)
+        for task in asking[begun:]:
+            task.cancel()
+        await asyncio.wait(asking)
+        for task in asking[:begun]:
+            await (await task).close()
+    if begun < 4:
+        raise NotYet(f"a fourth task waits: pool_size is {begun}.")
+    if begun > 4:
+        raise NotYet("it opens more than four connections when a fifth task "
+                     "asks: max_overflow is 10 unless you say otherwise.")
+    return await _backends(engine)
+
+
+async def _backends(engine):
+    """The server's processes (set of int) behind four connections."""
+    async with AsyncExitStack() as stack:
+        four = [await stack.enter_async_context(engine.connect())
+                for _ in range(4)]
+        return {await connection.scalar(BACKEND) for connection in four}

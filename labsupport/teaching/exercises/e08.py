@@ -1,48 +1,102 @@
 """Checks of ``08_missing_greenlet``."""
 
-from sqlalchemy import func, inspect, select
-from sqlalchemy.ext.asyncio import AsyncSession
+from random import Random
 
+from sqlalchemy import func, inspect, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import selectinload
+
+from ...databases import postgres
 from ...schema import Album, Artist
 from ...trace.observe import observe
 from . import Misconception, NotYet, exercise, shop
+from .refused import reading
+
+# Neither Python's clock nor now() can be the answer.
+OTHER_CLOCK = (
+    "CREATE FUNCTION other_clock() RETURNS trigger LANGUAGE plpgsql AS $$ "
+    "BEGIN NEW.updated_at = now() + interval '7 days'; RETURN NEW; END $$",
+    "CREATE TRIGGER other_clock BEFORE UPDATE ON album "
+    "FOR EACH ROW EXECUTE FUNCTION other_clock()",
+)
+
+
+def _last_with_albums():
+    """A statement: the artist with the highest id who has albums."""
+    return (select(Artist).join(Artist.albums).limit(1)
+            .order_by(Artist.id.desc()))
+
+
+OPTION = "statement = statement.options(selectinload(Artist.albums))"
+SEND = "artists = (await session.scalars(statement)).all()"
 
 
 @exercise(
     "E08.1",
     hints=(
         "The statement itself can say what to load with it.",
-        "statement.options(…) takes a loader option.",
+        "statement.options(…) takes a loader option and returns a new "
+        "statement.",
         "selectinload(Artist.albums) loads the albums of all artists in "
         "one more SELECT.",
     ),
     misconceptions=(
-        Misconception(
-            "statement = statement.options(selectinload(Artist.albums))",
-            "pass", "MissingGreenlet"),
+        Misconception(OPTION, "pass", "Artist.albums is not loaded"),
+        Misconception(OPTION, OPTION.partition("= ")[2],
+                      "returns a new statement"),
         Misconception("selectinload(Artist.albums)",
-                      "__import__('sqlalchemy').orm.joinedload(Artist.albums)",
-                      "unique()"),
+                      "joinedload(Artist.albums)", "unique()"),
         Misconception(
-            "statement = statement.options(selectinload(Artist.albums))\n"
-            "    artists = (await session.scalars(statement)).all()",
-            "artists = (await session.scalars(statement)).all()\n"
-            "    for artist in artists:\n"
+            f"{OPTION}\n    {SEND}",
+            f"{SEND}\n    for artist in artists:\n"
             "        await artist.awaitable_attrs.albums",
-            "4 statements"),
+            "two are enough"),
+        Misconception(
+            f"{OPTION}\n    {SEND}",
+            "from sqlalchemy.orm import contains_eager\n"
+            "    statement = statement.join(Artist.albums).options(\n"
+            "        contains_eager(Artist.albums))\n"
+            "    artists = (await session.scalars(statement)).unique().all()",
+            "an artist without albums counts 0"),
+    ),
+    also_right=(
+        "async def albums_per_artist(session):\n"
+        "    statement = select(Artist).options(joinedload(Artist.albums))\n"
+        "    artists = (await session.scalars(statement)).unique().all()\n"
+        "    return {one.name: len(one.albums) for one in artists}",
+        "async def albums_per_artist(session):\n"
+        "    from sqlalchemy import func\n"
+        "    statement = (select(Artist.name, func.count(Album.id))\n"
+        "        .outerjoin(Artist.albums).group_by(Artist.name))\n"
+        "    return dict((await session.execute(statement)).all())",
     ),
 )
 async def albums_per_artist(answer):
     async with shop() as engine, AsyncSession(engine) as session:
-        with observe(engine) as trace:
+        right = dict((await session.execute(
+            select(Artist.name, func.count(Album.id))
+            .outerjoin(Artist.albums).group_by(Artist.name))).all())
+        with observe(engine) as trace, reading(
+                albums="load it with the statement, and send the statement "
+                "that .options() gives you: it returns a new statement."):
             counts = await answer(session)
-    if counts != {"Nina Bell": 2, "The Harbour Five": 3, "Otis Marlow": 1}:
-        raise NotYet(f"the counts are {counts!r}.")
+    if not isinstance(counts, dict) or counts.keys() - right.keys():
+        raise NotYet("return a dictionary; its keys are the artists' names.")
+    for name, number in right.items():
+        if counts.get(name) != number:
+            raise NotYet(f"{name!r} has {number} albums, your dictionary "
+                         f"says {counts.get(name)}; an artist without albums "
+                         "counts 0, and an inner JOIN leaves it out.")
     sent = len(trace.queries())
     if sent > 2:
-        raise NotYet(f"it sends {sent} statements, and one more for "
-                     "each artist in the shop; two are enough.")
-    return "all artists and all albums in two statements."
+        raise NotYet(f"it sends {sent} statements for {len(right)} artists; "
+                     "with selectinload in the statement two are enough.")
+    return "all artists and all albums, in two statements or fewer."
+
+
+FLUSH = "    await session.flush()"
+REFRESH = '    await session.refresh(album, ["updated_at"])'
 
 
 @exercise(
@@ -53,24 +107,63 @@ async def albums_per_artist(answer):
         'await session.refresh(album, ["updated_at"])',
     ),
     misconceptions=(
-        Misconception('    await session.refresh(album, ["updated_at"])',
-                      "    pass", "MissingGreenlet"),
-        Misconception('    await session.refresh(album, ["updated_at"])',
-                      "    await session.commit()", "MissingGreenlet"),
-        Misconception("album.stock -= 1", "pass", "not written"),
+        Misconception(REFRESH, "", "Album.updated_at is not loaded"),
+        Misconception(REFRESH, "    await session.commit()",
+                      "Album.updated_at is not loaded"),
+        Misconception(f"{FLUSH}\n{REFRESH}", "    await session."
+                      "refresh(album)", "a refresh without names"),
+        Misconception("album.stock -= 1", "album.stock = 2",
+                      "one copy less"),
+        Misconception(f"{FLUSH}\n{REFRESH}",
+                      "    from datetime import datetime\n"
+                      "    album.updated_at = datetime.now()\n" + FLUSH,
+                      "read updated_at from the database"),
+    ),
+    also_right=(
+        "async def sell_one(session, album_id):\n"
+        "    album = await session.get(Album, album_id)\n"
+        "    album.stock = Album.stock - 1\n"
+        "    await session.commit()\n"
+        "    await session.refresh(album)\n"
+        "    return album.updated_at",
+        "async def sell_one(session, album_id):\n"
+        "    from sqlalchemy import update\n"
+        "    return await session.scalar(\n"
+        "        update(Album).where(Album.id == album_id)\n"
+        "        .values(stock=Album.stock - 1)\n"
+        "        .returning(Album.updated_at))",
     ),
 )
 async def sell_one(answer):
-    async with shop() as engine, AsyncSession(engine) as session:
-        with observe(engine) as trace:
-            moment = await answer(session, 1)
-        stored = (await session.execute(
-            select(Album.stock, Album.updated_at).where(Album.id == 1))).one()
+    stock = Random().randint(10, 99)
+    async with shop(postgres, "asyncpg") as engine:
+        async with engine.begin() as connection:
+            await connection.execute(update(Album).values(stock=stock))
+            number = await connection.scalar(select(func.max(Album.id)))
+            for statement in OTHER_CLOCK:
+                await connection.exec_driver_sql(statement)
+        async with AsyncSession(engine) as session:
+            with observe(engine) as trace, reading(
+                    updated_at="the UPDATE has expired it; load it again, "
+                    "with an await, before you read it."):
+                moment = await answer(session, number)
+            stored = (await session.execute(
+                select(Album.stock, Album.updated_at)
+                .where(Album.id == number))).one()
     if not any(query.sql.startswith("UPDATE") for query in trace.queries()):
-        raise NotYet("the new stock is not written before updated_at is read.")
-    if moment != stored.updated_at or stored.stock != 2:
-        raise NotYet(f"the row holds {stored}, you return {moment!r}.")
+        raise NotYet("no UPDATE is sent. Flush what you change; a refresh "
+                     "without names throws it away.")
+    if stored.stock != stock - 1:
+        raise NotYet(f"the row has stock {stored.stock}; it had {stock}, and "
+                     "has to have one copy less.")
+    if moment != stored.updated_at:
+        raise NotYet(f"the row holds {stored.updated_at}, you return "
+                     f"{moment}: read updated_at from the database, after "
+                     "the UPDATE.")
     return "the value is the database's own."
+
+
+ADD = "session.add(Album(title=title, artist=artist))"
 
 
 @exercise(
@@ -81,34 +174,64 @@ async def sell_one(answer):
         "session.add(Album(title=title, artist=artist))",
     ),
     misconceptions=(
-        Misconception("session.add(Album(title=title, artist=artist))",
-                      "artist.albums.append(Album(title=title))",
-                      "MissingGreenlet"),
-        Misconception("session.add(Album(title=title, artist=artist))",
-                      '(await artist.awaitable_attrs.albums).append('
-                      'Album(title=title))', "loads the albums"),
-        Misconception("session.add(Album(title=title, artist=artist))",
-                      "Album(title=title, artist_id=artist.id)",
-                      "no such album"),
+        Misconception(ADD, "artist.albums.append(Album(title=title))",
+                      "Artist.albums is not loaded"),
+        Misconception(ADD, "artist.albums = [Album(title=title)]",
+                      "Artist.albums is not loaded"),
+        Misconception(ADD, "(await artist.awaitable_attrs.albums).append("
+                      "Album(title=title))", "sends a SELECT"),
+        Misconception(ADD, "Album(title=title, artist=artist)",
+                      "session.add()"),
+        Misconception(ADD, "session.add(Album(title=title))",
+                      "artist=artist"),
+    ),
+    also_right=(
+        "async def add_album(session, artist, title):\n"
+        "    session.add(Album(title=title, artist_id=artist.id))\n"
+        "    await session.flush()",
+        "async def add_album(session, artist, title):\n"
+        "    from sqlalchemy import insert\n"
+        "    await session.execute(\n"
+        "        insert(Album).values(title=title, artist_id=artist.id))",
     ),
 )
 async def add_album(answer):
+    title = f"Album {Random().randint(1000, 9999)}"
     async with shop() as engine:
         async with AsyncSession(engine) as session:
-            artist = await session.get(Artist, 1)
-            with observe(engine) as trace:
-                await answer(session, artist, "Third Window")
-                await session.commit()
+            artist = await session.scalar(_last_with_albums())
+            theirs = select(Album.title).where(Album.artist_id == artist.id)
+            before = set(await session.scalars(select(Album.id)))
+            with observe(engine) as trace, reading(
+                    albums="this side of the relationship needs the whole "
+                    "list. Album.artist, the other side, needs nothing."):
+                await answer(session, artist, title)
+                try:
+                    await session.commit()
+                except IntegrityError:
+                    raise NotYet("the new album belongs to nobody "
+                                 "(artist_id is NULL): say artist=artist."
+                                 ) from None
         async with AsyncSession(engine) as session:
-            number = await session.scalar(
-                select(func.count()).where(Album.title == "Third Window",
-                                           Album.artist_id == 1))
+            new = (await session.scalars(
+                theirs.where(Album.id.not_in(before)))).all()
     if trace.queries().selects:
-        raise NotYet("it loads the albums first; with 10,000 of them you "
-                     "would wait for all.")
-    if number != 1:
-        raise NotYet("after the commit there is no such album.")
+        raise NotYet("it sends a SELECT; with 10,000 albums you would wait "
+                     "for all. Album.artist can be set without one.")
+    if not new:
+        raise NotYet("after the commit the artist has no new album: put it "
+                     "into the session with session.add().")
+    if new != [title]:
+        raise NotYet(f"the new albums are {new}, not [{title!r}].")
     return "one INSERT, and nothing loaded."
+
+
+GIVEN = """async def fetch_artist(engine, artist_id):
+    Session = async_sessionmaker(engine)
+    async with Session.begin() as session:
+        return await session.get(Artist, artist_id)"""
+LOAD = "    statement = statement.options(selectinload(Artist.albums))\n"
+LEAVE = "    async with Session.begin() as session:\n        return "
 
 
 @exercise(
@@ -118,26 +241,59 @@ async def add_album(answer):
         "are loaded, and nothing has been expired.",
         "async_sessionmaker takes an option that switches the expiry at "
         "commit off.",
-        "session.get takes options=[…], as a statement does.",
+        "selectinload(Artist.albums), in the options of the statement, "
+        "loads the albums.",
     ),
     misconceptions=(
-        Misconception("async_sessionmaker(engine, expire_on_commit=False)",
-                      "async_sessionmaker(engine)", "DetachedInstanceError"),
-        Misconception(", options=[selectinload(Artist.albums)]", "",
-                      "DetachedInstanceError"),
-        Misconception("    async with Session.begin() as session:\n"
-                      "        return await",
-                      "    session = Session()\n    if True:\n"
-                      "        return await", "checked out"),
+        Misconception("", GIVEN, "Artist.name is not loaded"),
+        Misconception("engine, expire_on_commit=False", "engine",
+                      "expire_on_commit=False"),
+        Misconception(LOAD, "", "Artist.albums is not loaded"),
+        Misconception(LEAVE, "    session = Session()\n    return ",
+                      "checked out"),
+        Misconception(LEAVE, "    global kept\n    kept = session = Session()"
+                      "\n    return ", "still open"),
+        Misconception("return (await session.scalars(statement)).one()",
+                      "artist = await session.get(Artist, artist_id)\n"
+                      "    await artist.awaitable_attrs.albums\n"
+                      "    return artist", "while the session is open"),
+        Misconception("artist_id)\n", "1)\n", "you return another artist"),
+        Misconception(".one()", ".all()", "return the artist itself"),
+    ),
+    also_right=(
+        "async def fetch_artist(engine, artist_id):\n"
+        "    Session = async_sessionmaker(engine, expire_on_commit=False)\n"
+        "    async with Session.begin() as session:\n"
+        "        return await session.get(Artist, artist_id, options=[\n"
+        "            selectinload(Artist.albums)])",
+        "async def fetch_artist(engine, artist_id):\n"
+        "    async with async_sessionmaker(engine).begin() as session:\n"
+        "        artist = await session.get(Artist, artist_id)\n"
+        "        await artist.awaitable_attrs.albums\n"
+        "        session.expunge_all()\n"
+        "    return artist",
     ),
 )
 async def fetch_artist(answer):
     async with shop() as engine:
-        artist = await answer(engine, 1)
-        if not inspect(artist).detached:
-            raise NotYet("the session is still open and its connection "
-                         "checked out; leave it before you return.")
-        read = artist.name, [album.title for album in artist.albums]
-    if read != ("Nina Bell", ["Blue Hour", "Second Light"]):
-        raise NotYet(f"the artist reads as {read!r}.")
+        async with AsyncSession(engine) as session:
+            wanted = await session.scalar(
+                _last_with_albums().options(selectinload(Artist.albums)))
+        with reading(
+                name="the commit at the end of begin() expires it, unless "
+                "the maker has expire_on_commit=False.",
+                albums="load it while the session is open, with an option "
+                "of the statement."):
+            artist = await answer(engine, wanted.id)
+            if not isinstance(artist, Artist):
+                raise NotYet(f"you return a {type(artist).__name__}; return "
+                             "the artist itself.")
+            if session := inspect(artist).async_session:
+                await session.close()
+                raise NotYet("the session is still open and its connection "
+                             "checked out; leave it before you return.")
+            read = artist.name, [album.title for album in artist.albums]
+    if read != (wanted.name, [album.title for album in wanted.albums]):
+        raise NotYet(f"you return another artist, {artist.name}; the id was "
+                     f"{wanted.id}, that is {wanted.name}.")
     return "name and albums can be read when the session is long closed."

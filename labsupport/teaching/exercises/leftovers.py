@@ -1,8 +1,10 @@
 """What an answer leaves behind: connections, and coroutines nobody awaits."""
 
 import gc
+import inspect
 import logging
 import re
+import traceback
 import warnings
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -36,7 +38,11 @@ def what_is_left():
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            yield
+            try:
+                yield
+            except Exception as error:
+                _let_go(error)
+                raise
             held = len(out)
             gc.collect()  # what nobody holds complains now
     finally:
@@ -53,6 +59,19 @@ def what_is_left():
         if found := re.match(r"coroutine '(.+)' was never awaited", text):
             raise NotYet(f"{found[1]}() is called and never awaited: write "
                          "'await' before the call.")
+
+
+def _let_go(error):
+    """Free what the frames of a traceback hold, while nobody hears it.
+
+    Later it would complain below whichever cell runs then.
+    """
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        if inspect.iscoroutine(getattr(error, "obj", None)):
+            error.obj.close()  # its attribute was wanted
+        error = error.__context__
+    gc.collect()
 
 
 def _checkout(_connection, record, _proxy):
