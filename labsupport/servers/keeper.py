@@ -79,8 +79,8 @@ class Kept:
 
     def last_words(self):
         """The end of the server's log, once it has ended (str)."""
-        said = self._keeper.stdout.readline() or "{}"
-        return json.loads(said).get("log", "")
+        told = json.loads(self._keeper.stdout.readline() or "{}")
+        return told.get("log", "")
 
     def stop(self):
         """Stop the server and wait until its directory is gone."""
