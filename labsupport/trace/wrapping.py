@@ -1,6 +1,6 @@
 """Wrap methods of objects for a while, and leave no trace of it."""
 
-from weakref import WeakMethod, ref
+from weakref import ref
 
 _ABSENT = object()
 
@@ -23,7 +23,7 @@ class Wrapping:
 
         The attribute is the instance's own: its class stays as it is.
         """
-        method, alive = _weakly(owner, name), [True]
+        method, alive = getattr(owner, name), [True]
         watched = wrapper(method)
 
         def stand_in(*arguments, **options):
@@ -31,6 +31,7 @@ class Wrapping:
 
         stand_in.before = vars(owner).get(name, _ABSENT)
         setattr(owner, name, stand_in)
+        # The stand-in knows its owner: it would keep it, too.
         self._wrapped.append((ref(owner), name, ref(stand_in), alive))
 
     def unwrap(self):
@@ -45,12 +46,3 @@ class Wrapping:
             else:
                 setattr(owner, name, ours.before)
         self._wrapped.clear()
-
-
-def _weakly(owner, name):
-    """``owner``'s method; if it is bound to it, not so that it is kept."""
-    method = getattr(owner, name)
-    if getattr(method, "__self__", None) is not owner:
-        return method
-    weak = WeakMethod(method)
-    return lambda *arguments, **options: weak()(*arguments, **options)

@@ -1,5 +1,7 @@
 """A failure is proved, and told in stable lines."""
 
+import asyncio
+
 import pytest
 from sqlalchemy.exc import MissingGreenlet, StatementError
 
@@ -43,6 +45,24 @@ def test_the_line_with_the_phrase_is_shown(capsys):
     with expect_failure(ValueError, phrase="second"):
         raise ValueError("first\n  second (Background on this error at: …)")
     assert "says       second\n" in capsys.readouterr().out
+
+
+def test_a_group_is_followed_to_what_is_in_it(capsys):
+    async def fail():
+        raise StatementError("m", "SELECT 1", None,
+                             MissingGreenlet("no greenlet"))
+
+    async def group():
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(fail())
+
+    with expect_failure(ExceptionGroup, cause=MissingGreenlet,
+                        phrase="no greenlet") as failure:
+        asyncio.run(group())
+    assert failure.chain == (ExceptionGroup, StatementError, MissingGreenlet)
+    shown = capsys.readouterr().out
+    assert "says       no greenlet\n" in shown
+    assert "your line  raise StatementError(" in shown
 
 
 def test_a_chain_that_bites_its_tail_ends():

@@ -20,10 +20,11 @@ LOCK = ROOT / "tests" / "sqlalchemy-2.0.txt"
 # "site-packages", so that its frames in a traceback count as a library's.
 PLACE = ROOT / ".venv-sqlalchemy-2.0" / "site-packages"
 UNITS = ["teaching/test_exercises.py", "teaching/test_claims.py",
-         "notebook/test_failures.py", "trace/test_queries.py",
-         "instruments/test_engine_anatomy.py", "house/test_schema.py",
-         "instruments/test_switches.py",
-         "instruments/test_lag.py", "trace/test_trace.py"]
+         "notebook/test_failures.py", "instruments/test_engine_anatomy.py",
+         "house/test_schema.py", "instruments/test_switches.py",
+         "instruments/test_lag.py", "instruments/test_pool_gauge.py",
+         *(f"trace/{path.name}" for path in sorted(
+             (ROOT / "tests" / "trace").glob("test_*.py")))]
 
 pytestmark = pytest.mark.skipif(
     version("sqlalchemy").startswith("2.0"),

@@ -339,6 +339,9 @@ class Storm(RuleBasedStateMachine):
                 worker.task.cancel()
             await asyncio.wait([worker.task])
             done.cancel()
+            if pid not in worker.account.place:
+                # The server may sleep on, and not notice who has left.
+                self.server.execute(f"SELECT pg_terminate_backend({pid})")
             await self._quiet()
 
         self.runner.run(go())
