@@ -56,6 +56,7 @@ def build():
         raise Stop("The disk is almost full and the course needs 1 GB in "
                    "%s: free some space, then run this again." % ROOT)
     place = os.path.join(ROOT, OURS + os.urandom(4).hex())
+    os.mkdir(place)
     try:
         install(place)
         write(os.path.join(place, STAMP), fingerprint())
@@ -124,7 +125,8 @@ def install(place):
     say("Making the environment in .venv; this happens once.")
     python, uv = python_of(place), shutil.which("uv")
     if uv:
-        run([uv, "venv", "--quiet", "--python", sys.executable, place])
+        run([uv, "venv", "--quiet", "--allow-existing", "--python",
+             sys.executable, place])
         say("Installing about 130 packages with uv …")
         run([uv, "pip", "install", "--python", python, "--require-hashes",
              "-r", LOCK])

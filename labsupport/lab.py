@@ -114,7 +114,7 @@ def main(arguments):
         return 0
     for name in working_copy.refresh():
         print(f"{name} is new in the course, and you have changed it: yours "
-              f"is kept; 'python3 -m labsupport restore {name[:2]}' brings "
+              f"is kept; 'python3 -m labsupport restore {name}' brings "
               "the new one and keeps yours beside it.")
     for sentence in missing_servers():
         print(sentence)

@@ -38,16 +38,16 @@ def refresh(originals=ORIGINALS, copy=COPY):
 
 
 def restore(word, originals=ORIGINALS, copy=COPY):
-    """Put the original of one lesson back and keep the learner's beside it.
+    """Put the original of one file back and keep the learner's beside it.
 
     ``word`` is how its name begins, such as ``"03"``. Returns (str) what was
     done. Raises LookupError if that names no lesson, or several.
     """
-    lessons = [path for path in _files(originals) if path.suffix == ".ipynb"]
-    found = [path for path in lessons
-             if path.name.startswith(Path(word).name)]
+    files = _files(originals)
+    found = [path for path in files if path.name.startswith(Path(word).name)]
     if len(found) != 1:
-        names = ", ".join(path.stem for path in found or lessons)
+        names = ", ".join(path.stem for path in found or files
+                          if path.suffix == ".ipynb")
         raise LookupError(f"'{word}' names {len(found) or 'no'} lessons: "
                           f"name one of {names}.")
     name = found[0].relative_to(originals)

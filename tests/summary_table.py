@@ -8,6 +8,9 @@ from collections import Counter
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from textwrap import shorten
+
+from pytest import CollectReport, TestReport
 
 ROOT = Path(__file__).parents[1]
 OVERLAY = ROOT / ".venv-sqlalchemy-2.0" / "site-packages"
@@ -24,7 +27,8 @@ def pytest_terminal_summary(terminalreporter, config):
     if config.option.verbose < 0:
         return
     reports = [report for reports in terminalreporter.stats.values()
-               for report in reports if hasattr(report, "nodeid")]
+               for report in reports
+               if isinstance(report, (TestReport, CollectReport))]
     terminalreporter.section("the course on this machine")
     for name, fact in rows(reports, found()):
         terminalreporter.write_line(f"{name:16}{fact}")
@@ -59,7 +63,7 @@ def reason(report):
     """Why a test was skipped (str)."""
     why = report.longrepr[-1] if isinstance(report.longrepr, tuple) \
         else getattr(report, "wasxfail", None) or str(report.longrepr)
-    return why.removeprefix("Skipped: ").splitlines()[0]
+    return shorten(why.removeprefix("Skipped: "), 56, placeholder=" …")
 
 
 def found():

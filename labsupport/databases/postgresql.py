@@ -30,7 +30,8 @@ class PostgresDatabase(ServerDatabase):
     RIGHT = 'ALTER ROLE "{user}" CREATEDB'
 
     def __str__(self):
-        where = "the shared server" if self._janitor else "this kernel's server"
+        where = "the shared server" if self._janitor \
+            else "this kernel's server"
         return f"PostgreSQL: a fresh database on {where}, for an ordinary role"
 
     @staticmethod

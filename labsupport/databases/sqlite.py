@@ -27,8 +27,8 @@ class SQLiteDatabase(Database):
 
     async def _holders(self):
         file = os.path.realpath(self.aiosqlite.database)
-        return ["its file is open" for opened in Path("/proc/self/fd").glob("*")
-                if os.path.realpath(opened) == file]
+        opened = map(os.path.realpath, Path("/proc/self/fd").glob("*"))
+        return ["its file is open" for path in opened if path == file]
 
     async def _remove(self):
         await asyncio.to_thread(self._directory.stop)

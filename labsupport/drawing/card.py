@@ -12,13 +12,14 @@ class Card:
     """A few labelled lines below a cell, in HTML and as the same plain text.
 
     ``tone`` is a key of ``looks.TONES``, ``title`` one line (str), ``rows``
-    are pairs of a label, which may be empty, and a text (str). ``code`` has
-    the labels whose text is code.
+    are pairs of a label and a text (str); one without a label belongs to
+    the row above. ``code`` and ``strong`` have the labels of texts that are
+    code, or weigh more.
     """
 
-    def __init__(self, tone, title, rows=(), code=()):
-        self.tone, self.title = tone, title
-        self.rows, self.code = list(rows), code
+    def __init__(self, tone, title, rows=(), code=(), strong=()):
+        self.tone, self.title, self.rows = tone, title, list(rows)
+        self.code, self.strong = code, strong
 
     def __repr__(self):
         width = max((len(label) for label, _ in self.rows), default=0)
@@ -41,8 +42,11 @@ class Card:
         shown = escape(text)
         if label in self.code:
             shown = f"<code>{shown}</code>"
-        head = f"<i>{escape(label)}</i> " if label else ""
-        return f"<div>{head}{shown}</div>"
+        if label in self.strong:
+            shown = f"<b>{shown}</b>"
+        if not label:
+            return f'<div style="margin-left:2em">{shown}</div>'
+        return f"<div><i>{escape(label)}</i> {shown}</div>"
 
 
 def show(card):

@@ -47,7 +47,8 @@ def in_html(columns, rows):
 
 def _cell(cell):
     # A long name of a class may break where a new word begins.
-    words = re.sub(r"(?<=[a-z.])(?=[A-Z])", "<wbr>", escape(_said(cell)))
+    words = re.sub(r"(?<=[a-z.])(?=[A-Z])|(?<=_)", "<wbr>",
+                   escape(_said(cell)))
     return (f'<td style="{LEFT};border-left:5px solid '
             f'{SIGNS[cell.kind][1]}">{words}</td>')
 

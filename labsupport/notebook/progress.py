@@ -45,4 +45,5 @@ def progress(text):
     finally:
         timer.cancel()
         for label in shown:
-            label.close()
+            # Not closed: a page that is loaded again would say "Loading".
+            label.value = ""

@@ -79,7 +79,8 @@ class Kept:
 
     def last_words(self):
         """The end of the server's log, once it has ended (str)."""
-        return json.loads(self._keeper.stdout.readline() or "{}").get("log", "")
+        told = json.loads(self._keeper.stdout.readline() or "{}")
+        return told.get("log", "")
 
     def stop(self):
         """Stop the server and wait until its directory is gone."""

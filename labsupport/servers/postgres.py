@@ -30,7 +30,6 @@ SETTINGS = {
     "timezone": "UTC",
 }
 
-
 # The password of the administrator, as the server keeps it (RFC 5803). This
 # one fits no password: it is what a prepared cluster has, until it is used.
 VERIFIER = "SCRAM-SHA-256$4096:{salt}${stored}:{server}"
@@ -70,10 +69,15 @@ def _prepare(initdb):
                "--auth", "scram-sha-256", "--encoding", "UTF8",
                "--no-locale", "--no-sync", "--no-instructions",
                "--wal-segsize", "1"]
+    program = initdb.read_bytes()
     # The password is exchanged in a page of the data. From 18 on pages have
     # checksums unless initdb is asked for none.
-    if b"no-data-checksums" in initdb.read_bytes():
-        options.append("--no-data-checksums")
+    if b"no-data-checksums" in program:
+        options += ["--no-data-checksums"]
+    # From 16 on initdb can do without /dev/shm, too, as the server does: in
+    # some containers it is tiny.
+    if b"--set NAME" in program:
+        options += ["--set", "dynamic_shared_memory_type=mmap"]
     if not nameless.nameless():
         return [[str(initdb), *options]]
     return [[sys.executable, "-I", nameless.__file__, str(initdb.parent),

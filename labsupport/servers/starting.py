@@ -156,6 +156,7 @@ class Product:
 
 LIMITS = {  # what a log says, and what helps
     "Too many open files": "raise the limit that 'ulimit -n' shows",
+    "insufficient file descriptors": "raise the limit that 'ulimit -n' shows",
     "Resource temporarily unavailable":
         "end other programs, or raise the limit that 'ulimit -u' shows",
     "could not look up effective user ID":

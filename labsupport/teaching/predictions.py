@@ -20,6 +20,7 @@ from ..environment import release_series
 QUESTIONS = json.loads(
     Path(__file__).with_name("predictions.json").read_text(encoding="utf-8"))
 
+LETTERS = "ABCDE"
 _noted: dict[str, str] = {}  # question id → the option (str) you chose
 
 
@@ -28,7 +29,7 @@ class Prediction(HBox):
 
     def __init__(self, question_id):
         self.question_id, self.row = question_id, QUESTIONS[question_id]
-        self.letters = dict(zip("ABCDE", self.row["options"]))
+        self.letters = dict(zip(LETTERS, self.row["options"]))
         self.buttons = [
             Button(description=letter, tooltip=f"{question_id}: {option}",
                    layout={"width": "3em"})
@@ -98,13 +99,13 @@ def settle(question_id, outcome):
         f"{question_id}: the run says {came[0]!r}, the question holds "
         f"{right!r} to be right.")
     yours = _noted.get(question_id)
-    rows = []
-    for option, known in row["options"].items():
+    rows, labels = [], []
+    for letter, (option, known) in zip(LETTERS, row["options"].items()):
         mark = " (your prediction)" if option == yours else ""
-        rows.append(("✓" if option == right else "✗",
-                     f"{option}{mark}: {known['reply']}"))
+        labels.append(f"{'✓' if option == right else '✗'} {letter}")
+        rows += [(labels[-1], option + mark), ("", known["reply"])]
     show(Card("bad" if yours not in (None, right) else "good",
-              f"{question_id}  {row['question']}", rows))
+              f"{question_id}  {row['question']}", rows, strong=labels))
 
 
 def _plain(outcome):

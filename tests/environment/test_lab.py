@@ -130,7 +130,7 @@ STATE = """() => {
   const shell = window.jupyterapp.shell;
   const shown = [...shell.widgets('left'), ...shell.widgets('right')]
     .filter(one => one.isVisible).map(one => one.id);
-  const names = [...document.querySelectorAll('.jp-DirListing-itemName')];
+  const names = [...document.querySelectorAll('.jp-DirListing-itemText')];
   return {path: shell.currentWidget?.context?.path, shown,
           whole: names.length > 5
             && names.every(one => one.scrollWidth <= one.clientWidth),
@@ -222,3 +222,18 @@ def test_a_missing_server_is_told_in_one_line(monkeypatch):
         "recorded results."]
     monkeypatch.setenv("LAB_MYSQL_URL", "mysql://a:b@c")
     assert lab.missing_servers() == []
+
+
+def test_what_is_kept_is_told_and_arguments_go_on(monkeypatch, capsys):
+    for name, answer in (("unwritable", []), ("running", None),
+                         ("trust", None), ("lay_out", None),
+                         ("missing_servers", ["No such server."])):
+        monkeypatch.setattr(lab, name, lambda *_, answer=answer: answer)
+    monkeypatch.setattr(lab.working_copy, "refresh", lambda: ["03_x.ipynb"])
+    monkeypatch.setattr("jupyterlab.labapp.main", lambda words: words)
+    words = lab.main(["--no-browser", "--port=9"])
+    assert words == [*lab.options(ROOT), "--no-browser", "--port=9"]
+    told = capsys.readouterr().out.splitlines()
+    assert len(told) == 2 and told[1] == "No such server."
+    assert told[0].startswith("03_x.ipynb is new in the course")
+    assert "'python3 -m labsupport restore 03_x.ipynb'" in told[0]

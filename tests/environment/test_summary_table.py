@@ -23,7 +23,7 @@ def test_the_rows():
         report("notebooks/00_a.ipynb::Cell 1"),
         report("notebooks/03_b.ipynb::Cell 0"),
         report("notebooks/04_c.ipynb::Cell 0", "setup"),
-        skip("Skipped: only root"), skip("Skipped: no chromium\nmore"),
+        skip("Skipped: only root"), skip("Skipped: no chromium\n" + "more " * 50),
         skip("Skipped: only root"),
     ], {"PostgreSQL": "16.1", "MariaDB": None, "browser": None}))
     assert table[0][1].startswith("2 of ")
@@ -31,7 +31,7 @@ def test_the_rows():
         ("PostgreSQL", "16.1"),
         ("MariaDB", "not here: lesson 03 shows recorded results"),
         ("browser", "not here"),
-        ("skipped", "   2  only root"), ("", "   1  no chromium")]
+        ("skipped", "   2  only root"), ("", "   1  no chromium" + " more" * 8 + " …")]
     assert table[-1][1].endswith(
         "install mariadb-server-core mariadb-client-core chromium")
 
@@ -44,11 +44,12 @@ def test_nothing_to_add():
 def test_it_ends_a_run_and_every_skip_is_in_it(tmp_path):
     name = tmp_path / "test_x.py"
     name.write_text(
-        "import pytest\n"
+        "import pytest, warnings\n"
         "@pytest.mark.parametrize('n', [1, 2])\n"
         "def test_x(n): pytest.skip('it rains')\n"
         "@pytest.mark.skipif(True, reason='it snows')\n"
-        "def test_y(): pass\n")
+        "def test_y(): pass\n"
+        "def test_z(): warnings.warn('a report of another kind')\n")
     for words, shown in ((["-n", "0"], True), (["-n", "1"], True),
                          (["-n", "0", "-q"], False)):
         done = subprocess.run(

@@ -82,6 +82,9 @@ def test_restoring_twice_loses_nothing(course):
         write(copy / "00_a.ipynb", f"mine {number}")
         working_copy.restore("notebooks/00_a.ipynb", *course)
         assert source(copy / f"00_a.mine-{number}.ipynb") == f"mine {number}"
+    (copy / "images" / "one.svg").write_text("mine")
+    working_copy.restore("one.svg", *course)
+    assert (copy / "images" / "one.mine-1.svg").read_text() == "mine"
     before = shown(copy)
     assert "yours" not in working_copy.restore("00", *course)
     assert shown(copy) == before
@@ -90,7 +93,7 @@ def test_restoring_twice_loses_nothing(course):
 @pytest.mark.parametrize("word, complaint", [
     ("9", "'9' names no lessons: name one of 00_a, 03_b"),
     ("0", "'0' names 2 lessons"),
-    ("", "'' names 2 lessons"),
+    ("", "'' names 3 lessons"),
 ])
 def test_a_word_that_names_no_lesson(course, word, complaint):
     with pytest.raises(LookupError, match=complaint):

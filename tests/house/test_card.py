@@ -10,6 +10,7 @@ from labsupport.drawing.looks import TONES
 CARD = Card("bad", "raised <ValueError>", [
     ("says", "a & b " + "very " * 20 + "long"), ("your line", "f(x)")],
     code=("your line",))
+PAIR = Card("good", "x", [("A", "one & two"), ("", "below")], strong=("A",))
 
 
 def test_text():
@@ -27,6 +28,13 @@ def test_html_says_the_same_and_brings_no_ink_of_its_own():
     assert "<code>f(x)</code>" in html
     # Text keeps the page's colour, in light and dark: no contrast to lose.
     assert not re.search(r"[;\"](color|background)[^;]*:", html)
+
+
+def test_a_row_without_a_label_belongs_to_the_one_above():
+    assert repr(PAIR) == "✓ x\n  A  one & two\n     below"
+    html = PAIR._repr_html_()
+    assert "<i>A</i> <b>one &amp; two</b>" in html
+    assert 'margin-left:2em">below<' in html
 
 
 @pytest.mark.parametrize("tone", TONES)

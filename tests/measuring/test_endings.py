@@ -254,7 +254,7 @@ def test_a_server_that_dies_in_mid_lesson(fresh, server, driver):
         return str(told.value)
 
     said = asyncio.run(go())
-    assert "answers at 127.0.0.1" in said and len(said.splitlines()) == 1
+    assert "has ended: run the cell" in said and len(said.splitlines()) == 1
 
 
 def test_a_server_that_is_held_up_is_not_a_query_that_hangs(monkeypatch):

@@ -3,86 +3,65 @@
 import asyncio
 import gc
 import os
-import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
-import asyncpg
 import pytest
-from conftest import ROOT, need, processes
+from conftest import ROOT, processes
 from machine import (
     ask,
     gone,
     interrupt,
+    kernel,
     may_unshare,
     program,
     run_as,
     wait,
 )
-from machine import (
-    kernel as any_kernel,
-)
+from products import cache, case  # noqa: F401
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from labsupport.databases import mysql, postgres, sqlite
-from labsupport.databases import fresh
-from labsupport.servers import NotInstalled, ServerError, starting
-from labsupport.servers import postgres as server
-from labsupport.servers.keeper import Kept
+from labsupport.databases import fresh, postgres, sqlite
+from labsupport.servers import ServerError, starting
 
-START = """
-import json
-from labsupport.databases import postgres, sqlite
-from labsupport.servers import postgres as server
-db, lite = await postgres(), await sqlite()
-kept = server.running().kept
-print(json.dumps([str(kept.directory), str(lite._directory.directory)]))
-"""
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only for root")
 
 
-def kernel(tmp_path, name="kernel"):
-    return any_kernel(tmp_path, START, name)
+# a kernel and its server
 
-
-async def connect(db):
-    """A connection of asyncpg's own to a PostgresDatabase."""
-    return await asyncpg.connect(
-        db.psycopg.set(drivername="postgresql")
-        .render_as_string(hide_password=False))
-
-
-def test_interrupt_spares_the_server(tmp_path):
-    with kernel(tmp_path) as (manager, client, paths, _):
+@pytest.mark.parametrize("now", [False, True])
+def test_interrupt_spares_the_server_and_restart_takes_it(case, tmp_path, now):
+    with kernel(tmp_path, case.start) as (manager, client, paths, _):
         assert interrupt(manager, client) == "KeyboardInterrupt"
         still = "assert kept.alive() and await db.connections() == 0"
         assert ask(client, still)[1] is None
-        assert paths[0].exists()
-
-
-@pytest.mark.parametrize("now", [False, True])
-def test_restart_takes_the_server_along(tmp_path, now):
-    with kernel(tmp_path) as (manager, client, paths, _):
         assert paths[0].exists() and paths[1].exists()
         manager.restart_kernel(now=now)
         wait(lambda: not any(path.exists() for path in paths), "left")
 
 
-def test_sigkill_takes_the_server_along(tmp_path):
-    with kernel(tmp_path) as (manager, _, paths, mark):
-        os.kill(manager.provisioner.pid, signal.SIGKILL)
-        gone(paths, mark)
+def test_sigkill_takes_the_server_and_no_other(case, tmp_path):
+    with kernel(tmp_path, case.start, "one") as one, \
+            kernel(tmp_path, case.start, "two") as two:
+        assert one[2] != two[2]
+        assert len(processes(one[3])) >= 3  # kernel, keeper, server
+        os.kill(one[0].provisioner.pid, signal.SIGKILL)
+        gone(one[2], one[3])
+        assert ask(two[1], "assert await db.connections() == 0")[1] is None
 
 
-def test_a_kernel_killed_while_its_server_starts(reachable):
+def test_a_kernel_killed_while_its_server_starts(case, reachable):
+    module = case.server.__name__.split(".")[-1]
     process = subprocess.Popen(
         [sys.executable, "-c",
-         "from labsupport.servers import postgres; postgres.running()"],
+         f"from labsupport.servers import {module}; {module}.running()"],
         env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(reachable)})
-    wait(lambda: list(reachable.glob("lab-postgres-*")), "no start", 60)
+    wait(lambda: list(reachable.glob(f"lab-{module}-*")), "no start", 60)
     process.kill()
     process.wait()
     mark = f"TMPDIR={reachable}".encode()
@@ -90,50 +69,59 @@ def test_a_kernel_killed_while_its_server_starts(reachable):
          "something is left", 30)
 
 
-def test_two_kernels_do_not_meet(tmp_path):
-    with kernel(tmp_path, "one") as one, kernel(tmp_path, "two") as two:
-        assert one[2] != two[2]
-        os.kill(one[0].provisioner.pid, signal.SIGKILL)
-        gone(one[2], one[3])
-        assert ask(two[1], "assert await db.connections() == 0")[1] is None
-
-
-def test_a_killed_server_is_replaced():
-    first = server.running()
-    status = (first.kept.directory / "data" / "postmaster.pid").read_text()
-    pid, memory = status.split()[0], status.splitlines()[6].split()[-1]
-    os.kill(int(pid), signal.SIGKILL)
-    wait(lambda: not first.kept.alive(), "the keeper does not notice")
-    # The one thing that a killed PostgreSQL leaves to the operating system.
-    subprocess.run(["ipcrm", "-m", memory], check=True)
-
+def another(case):
     async def again():
-        db = await postgres()
+        db = await case.fresh()
+        assert await db.connections() == 0
         await db.drop()
 
     asyncio.run(again())
+
+
+def test_a_killed_server_is_replaced(case):
+    first = case.server.running()
+    case.kill(first.kept.directory)
+    wait(lambda: not first.kept.alive(), "the keeper does not notice")
+    another(case)
     assert first.kept._keeper.wait() == 0  # it ended, and did not crash
-    assert server.running() is not first
+    assert case.server.running() is not first
     assert not first.kept.directory.exists()
+
+
+def test_a_server_without_its_files_is_replaced(case):
+    first = case.server.running()
+    shutil.rmtree(first.kept.directory)
+    another(case)
+    assert not first.kept.alive()
+
+
+def test_the_database_of_a_server_that_has_ended_says_so(case):
+    db = asyncio.run(case.fresh())
+    case.server.stop()
+    with pytest.raises(ServerError, match="This kernel's .* has ended: run th"
+                       f"e cell with 'await {case.fresh.__name__}..' again"):
+        asyncio.run(db.drop())
 
 
 # the machine
 
 AS_USER = """
 import asyncio, os
-from labsupport.databases import postgres
-from labsupport.servers import postgres as server
+from labsupport.databases import {name}
+from labsupport.servers import {module} as server
 async def main():
-    db = await postgres()
+    db = await {name}()
     print(os.geteuid(), server.running().kept.directory.stat().st_uid)
     await db.drop()
 asyncio.run(main())
 """
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two users")
-def test_two_ordinary_users_at_once():
-    running = [run_as(name, AS_USER) for name in ("nobody", "daemon")]
+@AS_ROOT
+def test_ordinary_users_at_once_and_one_without_a_name(case):
+    code = AS_USER.format(name=case.fresh.__name__,
+                          module=case.server.__name__.split(".")[-1])
+    running = [run_as(user, code) for user in ("nobody", "daemon", 54321)]
     for process in running:
         out, err = process.communicate(timeout=90)
         assert process.returncode == 0, err
@@ -141,204 +129,74 @@ def test_two_ordinary_users_at_once():
         assert uid == owner != "0"
 
 
-def test_the_server_listens_on_loopback_and_asks_for_a_password():
-    admin = server.running().admin
-    assert admin.host == "127.0.0.1" and len(admin.password) >= 20
-
-    async def with_password(user, password):
-        connection = await asyncpg.connect(
-            host=admin.host, port=admin.port, user=user, password=password,
-            database="postgres")
-        listens = await connection.fetchval("SHOW listen_addresses")
-        method = await connection.fetchval(
-            "SELECT rolpassword FROM pg_authid WHERE rolname = 'postgres'")
-        await connection.close()
-        return listens, method[:13]
-
-    assert asyncio.run(with_password("postgres", admin.password)) == (
-        "127.0.0.1", "SCRAM-SHA-256")
-    with pytest.raises(asyncpg.InvalidPasswordError):
-        asyncio.run(with_password("postgres", "guessed"))
-
-
-def test_a_lesson_is_no_superuser():
-    async def go():
-        db = await postgres()
-        connection = await connect(db)
-        row = await connection.fetchrow(
-            "SELECT rolsuper, rolcreatedb, pg_get_userbyid(datdba) AS owner "
-            "FROM pg_roles, pg_database WHERE rolname = current_user "
-            "AND datname = current_database()")
-        other = await postgres()
-        await connection.close()
-        await db.drop()
-        await other.drop()
-        return tuple(row), db.asyncpg.database != other.asyncpg.database
-
-    assert asyncio.run(go()) == ((False, False, "lab"), True)
-
-
-def test_many_databases_at_once():
-    async def go():
-        server.stop()
-        dbs = await asyncio.gather(*(postgres() for _ in range(5)))
-        for db in dbs:
-            await db.drop()
-
-    asyncio.run(go())
-
-
-def test_nothing_secret_on_a_command_line():
-    admin = server.running().admin
+def test_nothing_secret_on_a_command_line(case):
+    server = case.server.running()
+    lines = []
     for line in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            assert admin.password.encode() not in line.read_bytes()
+            lines.append(line.read_bytes())
         except OSError:
             continue  # the process ended meanwhile
+    assert any(str(server.kept.directory).encode() in line for line in lines)
+    assert not any(server.admin.password.encode() in line for line in lines)
 
 
-# what can go wrong
-
-def test_a_taken_port_is_passed_over(monkeypatch):
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        ports = iter([taken.getsockname()[1], starting.free_port()])
-        monkeypatch.setattr(starting, "free_port", lambda: next(ports))
-        started = server.start()
-        started.kept.stop()
-        assert started.admin.port != taken.getsockname()[1]
-
-
-def test_all_ports_taken(monkeypatch):
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        monkeypatch.setattr(starting, "free_port",
-                            lambda: taken.getsockname()[1])
-        monkeypatch.setattr(starting, "PORT_TRIES", 2)
-        with pytest.raises(ServerError, match="no free port in 2 tries"):
-            server.start()
-
-
-@pytest.mark.parametrize("broken, message", [
-    ("exit 1", "did not start"),
-    ("echo 'FATAL: could not write: No space left on device' >&2; exit 1",
-     "the disk is full"),
-])
-def test_a_server_that_dies_at_start(monkeypatch, reachable, broken, message):
-    real = server.postgres_bindir()
-    program(reachable / "initdb", f'exec {real}/initdb "$@"')
-    # initdb calls postgres too, never with -D first: that one has to work.
-    program(reachable / "postgres",
-            f'[ "$1" = -D ] || exec {real}/postgres "$@"', broken)
-    monkeypatch.setenv("LAB_PG_BINDIR", str(reachable))
-    with pytest.raises(ServerError, match=message):
-        server.start()
-
-
-def test_a_failing_initdb_is_told(monkeypatch, reachable):
-    for name in ("initdb", "postgres"):
-        program(reachable / name, "echo 'initdb: error: no'; exit 1")
-    monkeypatch.setenv("LAB_PG_BINDIR", str(reachable))
-    with pytest.raises(ServerError, match="did not start .*LAB_POSTGRES_URL"):
-        server.start()
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="about being root")
-def test_root_in_a_closed_directory_is_told(monkeypatch, tmp_path):
-    for name in ("initdb", "postgres"):
-        program(tmp_path / name, "exit 0")
-    monkeypatch.setenv("LAB_PG_BINDIR", str(tmp_path))
-    with pytest.raises(ServerError, match="run it as an ordinary user"):
-        server.start()
-
-
-FULL = """
-import asyncio, pathlib, tempfile
-from labsupport.databases import sqlite
-from labsupport.servers import ServerError, postgres
-try:
-    postgres.start()
-except ServerError as error:
-    print(error)
-assert list(pathlib.Path(tempfile.gettempdir()).glob("lab-*")) == []
-"""
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a full disk")
-def test_a_disk_that_is_really_full(reachable):
-    may_unshare("--mount", "mount", "-t", "tmpfs", "none", str(reachable))
-    done = subprocess.run(
-        ["unshare", "--mount", "sh", "-c",
-         f"mount -t tmpfs -o size=20m,mode=1777 none {reachable} && "
-         f"TMPDIR={reachable} exec {sys.executable} -c '{FULL}'"],
-        capture_output=True, text=True, timeout=60,
-        env={**os.environ, "PYTHONPATH": str(ROOT)})
-    assert done.returncode == 0, done.stderr
-    assert "the disk is full: free some space" in done.stdout
-    assert len(done.stdout.strip().splitlines()) == 1
-
-
-def test_no_temporary_directory(monkeypatch):
-    def fails(*_):
-        raise RuntimeError("[Errno 28] No space left on device")
-
-    monkeypatch.setattr(fresh, "Kept", fails)
-    with pytest.raises(ServerError, match="No space left .*set TMPDIR"):
-        asyncio.run(sqlite())
-
-
-def test_drop_refuses_while_a_connection_is_open():
-    async def go():
-        db = await postgres()
-        connection = await connect(db)
-        assert await db.connections() == 1
-        with pytest.raises(RuntimeError, match="still in use"):
-            await db.drop()
-        await connection.close()
-        await db.drop()
-
-    asyncio.run(go())
-
-
-@pytest.mark.parametrize("driver, doing", [
-    ("asyncpg", "idle, its last query: ROLLBACK;"),
-    ("psycopg", "idle, its last query: ROLLBACK"),
-    ("aiosqlite", "its file is open"),
-    ("aiomysql", "Sleep"),
-    ("asyncmy", "Sleep"),
-])
-def test_unused_waits_and_says_who_is_there(driver, doing, monkeypatch):
-    makers = {"aiosqlite": sqlite, "aiomysql": mysql, "asyncmy": mysql}
-
-    async def go():
-        try:
-            db = await makers.get(driver, postgres)()
-        except NotInstalled as missing:
-            need(False, str(missing))
-        await db.unused()
-        engine = create_async_engine(getattr(db, driver))
+def test_both_drivers_at_many_databases_at_once(case):
+    async def use(url):
+        engine = create_async_engine(url)
         async with engine.connect() as connection:
-            await connection.execute(text("SELECT 1"))
-        monkeypatch.setattr(fresh, "GRACE", .1)
-        said = f"in use by 1 connection ({doing}): await engine.dispose() on"
-        for ask in db.unused, db.drop:
-            with pytest.raises(RuntimeError, match=re.escape(said)):
-                await ask()
-        monkeypatch.setattr(fresh, "GRACE", 20)
-        waiting = asyncio.create_task(db.unused())
-        await asyncio.wait([waiting], timeout=.3)
-        assert not waiting.done()  # not refused yet: it may end
-        await engine.dispose()
-        await waiting
-        assert await db.connections() == 0
-        async with engine.connect():
-            await db.drop(force=True)
-        await db.drop()  # there is nothing left to do
+            assert await connection.scalar(text("SELECT 1")) == 1
         await engine.dispose()
 
+    async def go():
+        case.server.stop()
+        dbs = await asyncio.gather(*(case.fresh() for _ in range(5)))
+        drivers = dbs[0].DRIVERS
+        for db in dbs:
+            for driver in drivers:
+                await use(getattr(db, driver))
+            await db.drop()
+        assert len({getattr(db, drivers[0]).database for db in dbs}) == 5
+
     asyncio.run(go())
+
+
+# who is connected
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_unused_waits_and_says_who_is_there(case, number, monkeypatch):
+    async def go():
+        db = await case.fresh()
+        url = getattr(db, db.DRIVERS[number])
+        await says_who_is_there(db, url, monkeypatch,
+                                "idle, its last query: ROLLBACK|Sleep")
+
+    asyncio.run(go())
+    assert case.sql(case.server.running().admin, case.ours) == []
+
+
+async def says_who_is_there(db, url, monkeypatch, doing):
+    await db.unused()
+    engine = create_async_engine(url)
+    async with engine.connect() as connection:
+        await connection.execute(text("SELECT 1"))
+    assert await db.connections() == 1
+    monkeypatch.setattr(fresh, "GRACE", .1)
+    said = rf"in use by 1 connection \(({doing});?\): await engine.dispose()"
+    for ask_it in db.unused, db.drop:
+        with pytest.raises(RuntimeError, match=said):
+            await ask_it()
+    monkeypatch.setattr(fresh, "GRACE", 20)
+    waiting = asyncio.create_task(db.unused())
+    await asyncio.wait([waiting], timeout=.3)
+    assert not waiting.done()  # not refused yet: it may end
+    await engine.dispose()
+    await waiting
+    assert await db.connections() == 0
+    async with engine.connect():
+        await db.drop(force=True)
+    await db.drop()  # there is nothing left to do
+    await engine.dispose()
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # that is the case
@@ -363,133 +221,210 @@ def test_unused_lets_go_of_an_engine_that_was_replaced(driver):
         gc.enable()
 
 
-def test_sqlite_goes_with_drop():
+def test_force_cuts_whoever_is_connected(case):
     async def go():
-        db = await sqlite()
-        directory = Path(db.aiosqlite.database).parent
-        assert directory.exists()
-        await db.drop()
-        assert not directory.exists()
+        db = await case.fresh()
+        engine = create_async_engine(getattr(db, db.DRIVERS[0]))
+        async with engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+            await db.drop(force=True)
+            with pytest.raises(Exception, match="clos|Lost conn|terminat"):
+                await connection.execute(text("SELECT 1"))
+        await engine.dispose()
 
     asyncio.run(go())
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="a PID namespace needs root")
-def test_a_pid_1_that_never_reaps(tmp_path):
-    """As in some containers: orphans stay zombies, and must not matter."""
-    may_unshare("--pid", "--fork", "--mount-proc", "true")
+# what can go wrong
+
+def test_a_taken_port_is_passed_over(case, monkeypatch):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        ports = iter([taken.getsockname()[1], starting.free_port()])
+        monkeypatch.setattr(starting, "free_port", lambda: next(ports))
+        started = case.server.start()
+        started.kept.stop()
+        assert started.admin.port != taken.getsockname()[1]
+
+
+def test_all_ports_taken(case, monkeypatch):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        monkeypatch.setattr(starting, "free_port",
+                            lambda: taken.getsockname()[1])
+        monkeypatch.setattr(starting, "PORT_TRIES", 2)
+        with pytest.raises(ServerError, match="no free port in 2 tries"):
+            case.server.start()
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_program_that_dies_is_told(case, monkeypatch, reachable, number):
+    for script, message in case.failures:
+        case.break_program(reachable, number, script)
+        with monkeypatch.context() as chosen, \
+                pytest.raises(ServerError, match=message):
+            case.bindir(chosen, reachable)
+            case.server.start()
+
+
+@AS_ROOT
+def test_root_in_a_closed_directory_is_told(case, monkeypatch, tmp_path):
+    for path in case.server.product.find():
+        program(tmp_path / path.name, "exit 0")
+    case.bindir(monkeypatch, tmp_path)
+    with pytest.raises(ServerError, match="run it as an ordinary user"):
+        case.server.start()
+
+
+def test_a_temporary_directory_with_a_long_name(case, monkeypatch, reachable):
+    directory = reachable / ("a long name " * 9) / ("b" * 99)
+    directory.mkdir(parents=True)
+    directory.chmod(0o777)
+    monkeypatch.setenv("TMPDIR", str(directory))
+    started = case.server.start()
+    assert started.kept.directory.parent == directory
+    assert case.sql(started.admin, "SELECT 1") == [(1,)]
+    started.kept.stop()
+
+
+def test_too_little_room_is_told_before_the_start(case, monkeypatch):
+    """MariaDB itself would wait, without end, until there is more."""
+    monkeypatch.setattr(case.server.product, "megabytes", 10**9)
+    with pytest.raises(ServerError, match="1000000000 MB .*the disk is full"):
+        case.server.start()
+
+
+FULL = """
+import pathlib, tempfile
+from labsupport.servers import ServerError, {module} as server
+server.product.megabytes = 0  # the room was there when we looked
+try:
+    server.start()
+except ServerError as error:
+    print(error)
+assert list(pathlib.Path(tempfile.gettempdir()).glob("lab-*")) == []
+"""
+
+
+@AS_ROOT
+@pytest.mark.parametrize("prepared", [False, True])
+def test_a_disk_that_is_really_full(case, reachable, prepared):
+    may_unshare("--mount", "mount", "-t", "tmpfs", "none", str(reachable))
+    code = FULL.format(module=case.server.__name__.split(".")[-1])
     done = subprocess.run(
-        ["unshare", "--pid", "--fork", "--mount-proc", sys.executable,
-         str(Path(__file__).with_name("pid_one.py"))],
-        capture_output=True, text=True, timeout=90,
-        env={**os.environ, "PYTHONPATH": str(ROOT)})
+        ["unshare", "--mount", "sh", "-c",
+         f"mount -t tmpfs -o size=20m,mode=1777 none {reachable} && "
+         f"TMPDIR={reachable} exec {sys.executable} -c '{code}'"],
+        capture_output=True, text=True, timeout=60,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME":
+             os.environ["XDG_CACHE_HOME"] if prepared else "/proc/none"})
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "directory gone, server gone, starts again"
+    assert done.stdout.count("the disk is full: free some space") == 1
+    assert len(done.stdout.strip().splitlines()) == 1
 
 
 # a shared server
 
-OURS = "SELECT datname FROM pg_database WHERE datname LIKE 'lab\\_%'"
+@pytest.fixture(scope="module")
+def other_server(case):
+    started = case.server.start()
+    case.sql(started.admin, *case.tables.split(";"))
+    yield started.admin
+    started.kept.stop()
 
 
-def test_a_shared_server_gets_a_database_and_loses_it(shared):
-    _, _, run = shared
-    run("CREATE DATABASE lab_of_somebody_else")
+@pytest.fixture
+def shared(case, other_server, monkeypatch):
+    """URL of anna on a server that is not ours, and how to use another."""
+    def use(url):
+        monkeypatch.setenv(case.databases.SHARED, url if isinstance(url, str)
+                           else url.render_as_string(hide_password=False))
 
-    async def go():
-        db = await postgres()
-        assert "shared" in str(db)
-        connection = await connect(db)
-        assert await connection.fetchval("SELECT current_user") == "anna"
-        await connection.close()
-        await db.drop()
-
-    asyncio.run(go())
-    assert [row["datname"] for row in run(OURS)] == ["lab_of_somebody_else"]
+    anna = other_server.set(drivername=other_server.get_backend_name(),
+                            username="anna", password="p@ss/word", query={})
+    use(anna)
+    yield anna, use
+    assert case.sql(other_server, case.ours) == [("lab_of_somebody_else",)]
 
 
-def test_a_shared_server_is_tidied_after_sigkill(shared, tmp_path):
-    _, _, run = shared
-    with kernel(tmp_path) as (manager, client, _, _):
-        # START asks for a server of its own too; only the database matters.
-        assert len(run(OURS)) == 1
-        os.kill(manager.provisioner.pid, signal.SIGKILL)
-        wait(lambda: not run(OURS), "the database is left")
+def test_a_shared_server_gets_a_database_and_loses_it(case, shared,
+                                                      other_server):
+    db = asyncio.run(case.fresh())
+    assert "shared" in str(db)
+    name = getattr(db, db.DRIVERS[0])
+    ((user, database),) = case.sql(name, "SELECT current_user, " + (
+        "current_database()" if name.get_backend_name() == "postgresql"
+        else "database()"))
+    assert user.split("@")[0] == "anna" and database == name.database
+    assert len(case.sql(other_server, case.ours)) == 2
+    asyncio.run(db.drop())
+    asyncio.run(db.drop())
 
 
-@pytest.mark.parametrize("change, message", [
-    (lambda url: "nonsense", "cannot be read: write it as postgresql://"),
-    (lambda url: "mysql://a:b@c/d", "cannot be read"),
-    (lambda url: url.set(query={"application_name": "x"}), "only option"),
-    (lambda url: url.set(query={"sslmode": "require"}), "has no TLS"),
-    (lambda url: url.set(query={"sslmode": "banana"}), "cannot be used"),
-    (lambda url: url.set(port=99999), "cannot be used"),
-    (lambda url: "postgresql:///postgres", "cannot be read"),
-    (lambda url: url.set(password="wrong"), "refuses user 'anna'"),
-    (lambda url: url.set(username="bert", password="b"),
-     "may not create databases: ask for ALTER ROLE \"bert\" CREATEDB"),
-    (lambda url: url.set(database="nowhere"), "has no database 'nowhere'"),
-    (lambda url: url.set(port=starting.free_port()), "No PostgreSQL answers"),
-    (lambda url: url.set(host="no-such-host.invalid"), "No PostgreSQL ans"),
-])
-def test_a_bad_url_gets_one_sentence(shared, change, message):
-    url, use, run = shared
-    use(change(url))
-    with pytest.raises(ServerError, match=message) as raised:
-        asyncio.run(postgres())
-    assert len(str(raised.value)) < 300 and "\n" not in str(raised.value)
-    assert run(OURS) == []
+def test_a_shared_server_is_tidied_after_sigkill(case, shared, other_server,
+                                                 tmp_path):
+    with kernel(tmp_path, case.start) as (manager, client, paths, mark):
+        assert len(case.sql(other_server, case.ours)) == 2
+        # Somebody else, who does not die with the kernel, holds it open.
+        name = ask(client, "print(getattr(db, db.DRIVERS[0]).database, "
+                   "end='')")[0]
 
-
-def test_both_drivers_take_the_ssl_option(shared):
-    url, use, _ = shared
-    use(url.set(query={"sslmode": "disable"}))
-
-    async def go():
-        db = await postgres()
-        for each in (db.asyncpg, db.psycopg):
-            engine = create_async_engine(each)
-            async with engine.connect() as connection:
-                assert await connection.scalar(text("SELECT 1")) == 1
+        async def held():
+            engine = create_async_engine(
+                other_server.set(drivername=(
+                    other_server.drivername), username="anna",
+                    password="p@ss/word", database=name, query={}))
+            async with engine.connect():
+                assert "1" in ask(client, "print(await db.connections())")[0]
+                os.kill(manager.provisioner.pid, signal.SIGKILL)
+                await asyncio.to_thread(gone, paths, mark)
             await engine.dispose()
-        await db.drop()
 
-    asyncio.run(go())
+        asyncio.run(held())
+        assert len(case.sql(other_server, case.ours)) == 1
 
 
-def test_ssl_wishes_of_the_shell_do_not_reach_our_server(monkeypatch):
-    monkeypatch.setenv("PGSSLMODE", "require")
+def test_a_bad_url_gets_one_sentence(case, shared, subtests):
+    url, use = shared
+    for change, message in case.bad_urls:
+        use(change(url))
+        with subtests.test(message), \
+                pytest.raises(ServerError, match=message) as raised:
+            asyncio.run(case.fresh())
+        assert len(str(raised.value)) < 300 and "\n" not in str(raised.value)
+
+
+def test_no_connection_left(case, shared):
+    url, use = shared
+    url = url.set(username="karl", password="k")
+    use(url)
 
     async def go():
-        await (await postgres()).drop()
+        engine = create_async_engine(
+            url.set(drivername=case.server.running().admin.drivername))
+        async with engine.connect():
+            with pytest.raises(ServerError, match="no connection left"):
+                await case.fresh()
+        await engine.dispose()
 
     asyncio.run(go())
 
 
-def test_a_failing_janitor_leaves_no_database(shared, monkeypatch):
-    _, _, run = shared
-
+@pytest.fixture
+def no_room(monkeypatch):
     def fails(*_, **__):
         raise RuntimeError("[Errno 28] No space left on device")
 
     monkeypatch.setattr(fresh, "Kept", fails)
+
+
+def test_a_failing_janitor_leaves_no_database(case, shared, no_room):
     with pytest.raises(ServerError, match="set TMPDIR"):
-        asyncio.run(postgres())
-    assert run(OURS) == []
+        asyncio.run(case.fresh())
 
 
-def test_a_keeper_whose_command_fails_says_why():
-    with pytest.raises(RuntimeError, match="returned non-zero"):
-        Kept("lab-test-", prepare=[[sys.executable, "-c", "exit(3)"]])
-
-
-def test_ci_needs_its_servers(monkeypatch):
-    """Under CI a missing server is no reason to skip."""
-    import conftest
-
-    monkeypatch.setattr(conftest, "IN_CI", True)
-    with pytest.raises(pytest.fail.Exception, match="missing"):
-        need(False, "missing")
-    monkeypatch.setattr(conftest, "IN_CI", False)
-    with pytest.raises(pytest.skip.Exception, match="missing"):
-        need(False, "missing")
+def test_no_temporary_directory(no_room):
+    with pytest.raises(ServerError, match="No space left .*set TMPDIR"):
+        asyncio.run(sqlite())

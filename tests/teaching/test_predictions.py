@@ -64,17 +64,20 @@ def test_the_run_answers(row, capsys):
     settle("P99.1", 2)
     plain = capsys.readouterr().out
     assert plain == ("✓ P99.1  How many?\n"
-                     "  ✗  one: One is too few.\n"
-                     "  ✓  two: Two, one a task.\n"
-                     "  ✗  it fails: Nothing fails.\n")
+                     "  ✗ A  one\n"
+                     "       One is too few.\n"
+                     "  ✓ B  two\n"
+                     "       Two, one a task.\n"
+                     "  ✗ C  it fails\n"
+                     "       Nothing fails.\n")
     predict("P99.1", "A")
     settle("P99.1", 2)
     assert capsys.readouterr().out == plain.replace(
-        "✓ P99.1", "✗ P99.1").replace("one:", "one (your prediction):", 1)
+        "✓ P99.1", "✗ P99.1").replace("A  one", "A  one (your prediction)")
     predict("P99.1", "B")
     settle("P99.1", 2)
     assert capsys.readouterr().out == plain.replace(
-        "two:", "two (your prediction):", 1)
+        "B  two", "B  two (your prediction)")
 
 
 @pytest.mark.parametrize("outcome, complaint", [

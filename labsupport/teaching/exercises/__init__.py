@@ -110,8 +110,8 @@ async def check(exercise_id, answer):
         *_, first = wrapped(error)
         if type(first) is NotImplementedError and not first.args:  # the stub
             return Outcome(exercise_id, "not attempted",
-                           "write the line that says 'yours', then run both "
-                           "cells again.")
+                           "write what belongs in the place of 'yours', one "
+                           "line or more, then run both cells again.")
         text = next(iter(str(first).splitlines()), "")
         line = your_line(error.__traceback__)
         message = f"it raises {type(first).__name__}: {text}"
