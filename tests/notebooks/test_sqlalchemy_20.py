@@ -23,7 +23,10 @@ LOCK = ROOT / "tests" / "sqlalchemy-2.0.txt"
 # "site-packages", so that its frames in a traceback count as a library's.
 PLACE = ROOT / ".venv-sqlalchemy-2.0" / "site-packages"
 # Rooms of tests, or files: one process each, about equally long.
-UNITS = [["trace"], ["instruments"],
+UNITS = [["trace", "--ignore=trace/test_every_step.py",
+          "--ignore=trace/test_storm.py"],
+         ["trace/test_every_step.py"], ["trace/test_storm.py"],
+         ["instruments"],
          ["teaching", "notebook", "house/test_schema.py"]]
 SAY = "import sqlalchemy; print(sqlalchemy.__version__)"
 
