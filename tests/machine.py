@@ -69,7 +69,7 @@ def kernel(tmp_path, start, name="kernel"):
 
 
 def begin(client, code):
-    """Run a cell until it touches the path ``begun``; the message's id (str)."""
+    """Run a cell until it touches the path ``begun``; its message id (str)."""
     with tempfile.TemporaryDirectory() as directory:
         # Not by printing: ipykernel loses an interrupt while it flushes.
         begun = Path(directory) / "begun"
@@ -110,7 +110,7 @@ def python_for_others():
 
 
 def run_as(name, code):
-    """A Popen of a Python that runs ``code`` as another user of this machine."""
+    """A Popen of a Python that runs ``code`` as another user."""
     import site
 
     python = python_for_others()

@@ -72,14 +72,18 @@ def execute(path, notebook, **options):
     ``options`` go to nbclient. Raises nbclient's CellExecutionError at the
     first cell that fails.
     """
+    client_of(path, notebook, **options).execute()
+    return notebook
+
+
+def client_of(path, notebook, **options):
+    """The NotebookClient that runs ``notebook`` as if it stood at ``path``."""
     from nbclient import NotebookClient  # with the extra "test" only
 
-    client = NotebookClient(
+    return NotebookClient(
         notebook, timeout=120, kernel_name="python3", record_timing=False,
         coalesce_streams=True, store_widget_state=False,
         resources={"metadata": {"path": str(path.parent)}}, **options)
-    client.execute()
-    return notebook
 
 
 def normalise(path, notebook):
@@ -178,7 +182,8 @@ def course_map(old):
     before, mark, rest = old.partition("<!-- lessons -->\n")
     _, end, after = rest.partition("<!-- end -->")
     if not (mark and end):
-        raise ValueError("the marks <!-- lessons --> and <!-- end --> are gone")
+        raise ValueError(
+            "the marks <!-- lessons --> and <!-- end --> are gone")
     return before + mark + "\n".join(rows) + "\n\n" + end + after
 
 

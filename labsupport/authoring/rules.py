@@ -3,6 +3,7 @@
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from statistics import median_low
 
 from .notebooks import drawn_bys, exercise_of, has_picture, read, role
 
@@ -15,6 +16,27 @@ SPEAKING = ("warmup", "predict", "settle", "claim", "check",
 BANNED = re.compile(
     r"\b(simply|just|obviously|easy|easily|trivial|trivially)\b", re.I)
 LINES, COLUMNS, NAMES = 20, 79, 7
+LENGTH = {  # least and most
+    "cells": (0, 60),
+    "words of prose": (1200, 1800),
+    "functions": (0, 20),
+    "lines in the median code cell": (0, 6),
+}
+# Lessons that are longer: these numbers may only shrink.
+LONGER = {
+    "00_start_here": {"cells": 65},
+    "01_async_engine": {"cells": 81},
+    "02_event_loop_and_greenlet": {
+        "cells": 96, "words of prose": 1811, "functions": 29,
+        "lines in the median code cell": 7},
+    "03_async_drivers": {
+        "cells": 183, "words of prose": 3083, "functions": 93,
+        "lines in the median code cell": 8},
+    "04_connection_pool": {"cells": 133, "words of prose": 2096},
+    "08_missing_greenlet": {
+        "cells": 112, "words of prose": 2250,
+        "lines in the median code cell": 7},
+}
 
 
 def template_order(path, notebook):
@@ -66,19 +88,37 @@ def alt_text(path, notebook):
 
 
 def code_size(path, notebook):
-    """At most 20 lines of 79 columns; half of the cells shorter than 10."""
-    sizes = []
+    """At most 20 lines of 79 columns."""
     for cell in notebook.cells:
         if cell.cell_type != "code":
             continue
         lines = cell.source.splitlines()
-        sizes.append(len(lines))
         if len(lines) > LINES:
             yield f"{cell.id} has {len(lines)} lines"
         if max(map(len, lines), default=0) > COLUMNS:
             yield f"{cell.id} has a line of more than {COLUMNS} columns"
-    if sizes and sorted(sizes)[len(sizes) // 2] > 9:
-        yield "half of the code cells have 10 lines or more"
+
+
+def lengths(notebook):
+    """How long a lesson is: the keys of ``LENGTH`` → numbers."""
+    code = [cell.source for cell in notebook.cells
+            if cell.cell_type == "code"]
+    prose = [_prose(cell) for cell in notebook.cells
+             if cell.cell_type == "markdown"]
+    return dict(zip(LENGTH, (
+        len(notebook.cells),
+        len(re.findall(r"\w[\w'’-]*", " ".join(prose))),
+        len(re.findall(r"^ *(?:async )?def ", "\n".join(code), re.M)),
+        median_low(len(source.splitlines()) for source in code))))
+
+
+def length(path, notebook):
+    """A lesson fits into 45 minutes."""
+    for what, number in lengths(notebook).items():
+        least, most = LENGTH[what]
+        most = LONGER.get(path.stem, {}).get(what, most)
+        if not least <= number <= most:
+            yield f"{number} {what}: take {least} to {most}"
 
 
 def ids(path, notebook):
@@ -198,10 +238,9 @@ def pictures(path, notebook):
             yield f"{cell.id}: the picture is older than its code"
 
 
-RULES = (template_order, exercises, headings, alt_text, code_size, ids,
-         new_names, words, links, nothing_fetched, executed,
-         failures_are_proved, cures,
-         predictions, pictures)
+RULES = (template_order, exercises, headings, alt_text, code_size, length,
+         ids, new_names, words, links, nothing_fetched, executed,
+         failures_are_proved, cures, predictions, pictures)
 
 
 def faults(path: Path, notebook):

@@ -35,7 +35,7 @@ class PoolGauge(HTML):
         super().__init__()
         self._engine = engine
         self._hooks = hooks_of(engine)
-        self._requests = {}
+        self._requests, self._former = {}, set()
         self.asked = 0  # how often the server has answered
         self._seen = {}
         self._own, self._turn = None, asyncio.Lock()
@@ -46,8 +46,12 @@ class PoolGauge(HTML):
                        asyncio.create_task(self._follow_server())]
 
     def _count(self, kind, task):
-        if kind == "dispose":  # what is under way belongs to the old pool
+        if kind == "dispose":  # who asks now, asks the old pool
+            self._former |= {*self._requests}
             self._requests.clear()
+        elif task in self._former:
+            if kind != "connecting":
+                self._former.discard(task)
         elif kind in ("request", "connecting"):
             self._requests[task] = kind
         else:

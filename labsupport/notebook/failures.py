@@ -13,11 +13,6 @@ from sqlalchemy.exc import MissingGreenlet
 from ..drawing.card import Card, show
 from .stacks import your_line
 
-# A refused wait leaves coroutines of the driver that nobody awaits. Most are
-# closed in _tidy; these are freed by SQLAlchemy before we can.
-warnings.filterwarnings(
-    "ignore", message=r"coroutine '[\w.]*(cursor|connect)' was never awaited")
-
 
 @dataclass
 class Failure:
@@ -53,6 +48,7 @@ class expect_failure:
         self._failure = Failure()
 
     def __enter__(self):
+        ignore_refused_waits()
         return self._failure
 
     def __exit__(self, _type, error, tb):
@@ -83,6 +79,16 @@ class expect_failure:
         if self._show:
             show(failure.card())
         return True
+
+
+def ignore_refused_waits():
+    """From now on nothing is said of a wait that SQLAlchemy has refused.
+
+    It leaves coroutines of the driver that nobody awaits. Most are closed in
+    _tidy; these are freed by SQLAlchemy before we can.
+    """
+    warnings.filterwarnings("ignore", message=(
+        r"coroutine '[\w.]*(cursor|connect)' was never awaited"))
 
 
 def wrapped(error):

@@ -1,6 +1,7 @@
 """The first cell of a lesson: what it stands on."""
 
 from ..environment import release_series, require_versions
+from .failures import ignore_refused_waits
 from .interrupts import keep_interruptible
 
 
@@ -8,10 +9,12 @@ def report(*databases):
     """Print what this notebook stands on, in lines that stay the same.
 
     Takes the databases in use. Raises RuntimeError if a package is missing
-    or too old. From here on the Stop button reaches a cell that awaits.
+    or too old. From here on the Stop button reaches a cell that awaits, and
+    a wait that SQLAlchemy refuses is told by its exception alone.
     """
     require_versions()
     keep_interruptible()
+    ignore_refused_waits()
     print(f"SQLAlchemy {release_series()}")
     for database in databases:
         print(database)

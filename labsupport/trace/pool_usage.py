@@ -128,9 +128,12 @@ class _Pool:
         now = Usage(at, len(self.out) + self.unseen,
                     phases.count("connecting"), len(self.idle),
                     phases.count("request"), 0)
-        former = len(self.former) + self.former_unseen
-        return now._replace(overflow=max(now.live - former - self.size, 0)
-                            if self.size else 0)
+        if not self.size:
+            return now
+        made = [task for task in self.askers
+                if self.requests.get(task) == "connecting"]
+        former = len(self.former) + self.former_unseen + len(made)
+        return now._replace(overflow=max(now.live - former - self.size, 0))
 
 
 def usage(events, start, idle):

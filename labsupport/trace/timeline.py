@@ -3,7 +3,7 @@
 from html import escape
 
 from ..drawing.figure import Figure
-from ..drawing.looks import BAD, BARS, EXECUTING
+from ..drawing.looks import BAD, BARS, CLOSING, EXECUTING
 from ..drawing.svg import bar, line, picture, text, time_axis
 from .spans import natural, story
 
@@ -39,10 +39,12 @@ def timeline(fold, by, seconds):
             shapes += [line(at, y + 1, at, y + ROW + NOTE - 4, kind="limit"),
                        text(at + 4, y + ROW + NOTE - 5, BAD[kind], kind="bad")]
         y += ROW + NOTE if lane in noted else ROW
+    # Whether a connection takes a while to close is chance.
+    named = [state for state in states if state != CLOSING]
     what = f"{len(lanes)} {by}{'' if len(lanes) == 1 else 's'}"
     return Figure(
         picture(WIDTH, bottom + 26, *shapes),
-        f"Timeline of {what}: {', '.join(states) or 'nothing happened'}",
+        f"Timeline of {what}: {', '.join(named) or 'nothing happened'}",
         _told(story(fold)) if by == "task" else _counted(fold, lanes, states))
 
 

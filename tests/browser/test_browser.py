@@ -1,9 +1,10 @@
 """The lessons in JupyterLab, in a real browser, as a learner opens them.
 
-Screenshots go to ``screenshots/``, which git ignores: look at them.
+With ``--screenshots`` they go to ``screenshots/``, which git ignores.
 """
 
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -57,12 +58,14 @@ RESULT = """() => {
   const cells = notebook.widgets.map(one => one.model)
     .filter(model => model.type === 'code')
     .map(model => model.sharedModel.toJSON());
-  return {ran: cells.filter(one => one.execution_count !== null).length,
+  const waiting = cells.filter(one => one.execution_count === null);
+  return {ran: cells.length - waiting.length,
           all: cells.length,
+          next: waiting.length ? waiting[0].id : null,
           errors: cells.flatMap(one => one.outputs.filter(
               output => output.output_type === 'error')
             .map(output => output.ename + ': ' + output.evalue
-                 + ' in\\n' + one.source))};
+                 + ' in cell ' + one.id + ':\\n' + one.source))};
 }"""
 CLEAR = """() => window.jupyterapp.commands.execute(
   'notebook:clear-all-cell-outputs')"""
@@ -103,23 +106,31 @@ def lab(tmp_path_factory):
         log.close()
 
 
-@pytest.fixture
-def page(lab):
-    """A page of chromium, and the hosts it has asked (page.hosts)."""
+@pytest.fixture(scope="module")
+def browser():
+    """A chromium with one cache: JupyterLab is fetched and compiled once."""
     need(CHROMIUM, "no chromium: apt install chromium")
     playwright = pytest.importorskip("playwright.sync_api")
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(
+        chromium = driver.chromium.launch(
             executable_path=CHROMIUM, args=QUIET,
             chromium_sandbox=os.geteuid() != 0)
-        page = browser.new_page(viewport={"width": 1280, "height": 1000},
-                                color_scheme="light")
-        page.hosts = set()
-        for event in ("request", "websocket"):
-            page.on(event, lambda what: page.hosts.add(
-                urlsplit(what.url).hostname))
-        yield page
-        browser.close()
+        yield chromium.new_context(
+            viewport={"width": 1280, "height": 1000}, color_scheme="light")
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser, request):
+    """A fresh page, and the hosts it has asked (page.hosts)."""
+    page = browser.new_page()
+    page.screenshots = request.config.option.screenshots
+    page.hosts = set()
+    for event in ("request", "websocket"):
+        page.on(event, lambda what: page.hosts.add(
+            urlsplit(what.url).hostname))
+    yield page
+    page.close()
 
 
 def until(page, script, good, seconds=120):
@@ -181,7 +192,7 @@ def test_run_all(page, lab, path):
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         page.evaluate(THEME, f"JupyterLab {scheme.title()}")
-        shoot(page, f"{path.stem}-{scheme}")
+        shoot(page, f"{path.stem}-{scheme}")  # scrolled to, cells are drawn
     hosts = {host for host in page.hosts if host}
     assert hosts <= {"127.0.0.1"}, hosts
 
@@ -195,37 +206,38 @@ RUN_FIRST = """() => {
 
 
 def test_a_prediction_with_the_keyboard(page, lab):
-    open_lesson(page, lab, authoring.lessons()[-1])
+    open_lesson(page, lab, authoring.NOTEBOOKS / "08_missing_greenlet.ipynb")
     page.evaluate(CLEAR)
     # That cell alone: JupyterLab moves the focus while it runs others.
     page.evaluate(RUN_FIRST)
     until(page, RESULT, lambda one: one["ran"] == 1)
     until(page, READY, bool)
     # The second option of the first question, without a mouse.
-    radio = page.locator("input[type=radio]").first
-    radio.wait_for(timeout=60_000)
-    radio.focus()
-    # JupyterLab keeps the arrow keys for itself.
-    for key in ("Tab", "Space", "Tab", "Tab", "Enter"):
+    button = page.locator("button[title^='P08.1']").first
+    button.wait_for(timeout=60_000)
+    button.focus()
+    for key in ("Tab", "Enter"):
         page.keyboard.press(key)
-    reply = page.locator("[role=status]", has_text="The engine checks only")
+    reply = page.locator("[role=status]", has_text="noted: B.")
     reply.wait_for(timeout=30_000)
     shoot(page, "prediction", whole=False)
 
 
 def test_a_cell_that_fails_is_seen(page, lab):
     """The probe that finds no error in the lessons can find one."""
-    open_lesson(page, lab, authoring.lessons()[0])
+    open_lesson(page, lab, authoring.NOTEBOOKS / "00_start_here.ipynb")
     page.evaluate("""() => {
       const notebook = window.jupyterapp.shell.currentWidget.content;
       notebook.activeCellIndex = 0;
       notebook.model.sharedModel.insertCell(0, {
-        cell_type: 'code', source: '1 / 0', metadata: {}, outputs: []});
+        cell_type: 'code', source: '1 / 0', metadata: {}, outputs: [],
+        id: 'broken'});
       notebook.activeCellIndex = 0;
       window.jupyterapp.commands.execute('notebook:run-cell');
     }""")
     result = until(page, RESULT, lambda one: one["errors"])
-    assert result["errors"][0].startswith("ZeroDivisionError")
+    assert re.fullmatch(r"ZeroDivisionError: .* in cell broken:\n1 / 0",
+                        result["errors"][0])
 
 
 def test_a_request_to_elsewhere_is_seen(page, lab):
@@ -235,12 +247,16 @@ def test_a_request_to_elsewhere_is_seen(page, lab):
 
 
 def shoot(page, name, whole=True):
-    """Save what is on the screen; with ``whole`` the notebook, in pieces."""
-    SHOTS.mkdir(exist_ok=True)
+    """Go over what is on the screen, with ``whole`` over all the notebook.
+
+    Saves it in pieces if there is the option ``--screenshots``.
+    """
     scroller = page.locator(".jp-WindowedPanel-outer").first
     height = scroller.evaluate("one => one.scrollHeight")
     for number in range(-(-height // 900) if whole else 1):
         if whole:
             scroller.evaluate(f"one => one.scrollTo(0, {900 * number})")
             page.wait_for_timeout(50)
-        page.screenshot(path=SHOTS / f"{name}-{number:02}.png")
+        if page.screenshots:
+            SHOTS.mkdir(exist_ok=True)
+            page.screenshot(path=SHOTS / f"{name}-{number:02}.png")

@@ -23,7 +23,8 @@ def test_the_rows():
         report("notebooks/00_a.ipynb::Cell 1"),
         report("notebooks/03_b.ipynb::Cell 0"),
         report("notebooks/04_c.ipynb::Cell 0", "setup"),
-        skip("Skipped: only root"), skip("Skipped: no chromium\n" + "more " * 50),
+        skip("Skipped: only root"),
+        skip("Skipped: no chromium\n" + "more " * 50),
         skip("Skipped: only root"),
     ], {"PostgreSQL": "16.1", "MariaDB": None, "browser": None}))
     assert table[0][1].startswith("2 of ")
@@ -31,7 +32,8 @@ def test_the_rows():
         ("PostgreSQL", "16.1"),
         ("MariaDB", "not here: lesson 03 shows recorded results"),
         ("browser", "not here"),
-        ("skipped", "   2  only root"), ("", "   1  no chromium" + " more" * 8 + " …")]
+        ("skipped", "   2  only root"),
+        ("", "   1  no chromium" + " more" * 8 + " …")]
     assert table[-1][1].endswith(
         "install mariadb-server-core mariadb-client-core chromium")
 

@@ -143,8 +143,9 @@ def outside(source):
             names.append(node.module)
         elif isinstance(node, ast.ImportFrom):
             names += [f".{node.module or alias.name}" for alias in node.names]
-    return [name for name in names if name.split(".")[0] not in
-            sys.stdlib_module_names and name not in (".bootstrap", ".working_copy")]
+    return [name for name in names
+            if name.split(".")[0] not in sys.stdlib_module_names
+            and name not in (".bootstrap", ".working_copy")]
 
 
 def test_a_door_that_needs_more_is_noticed():

@@ -9,7 +9,12 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from labsupport.databases import sqlite
-from labsupport.measuring.comparison import Comparison, Ratio, compare, interval
+from labsupport.measuring.comparison import (
+    Comparison,
+    Ratio,
+    compare,
+    interval,
+)
 
 ROUNDS, BLOCKS = 150, 100
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import aiosqlite
 import pytest
-from conftest import ROOT, need
+from conftest import need
 from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -383,6 +383,7 @@ def test_pgbench_is_the_limit(monkeypatch, tmp_path):
     assert 0 < asyncio.run(go("SELECT 1")) < 0.1
     with pytest.raises(RuntimeError, match='pgbench: .*"nothing"'):
         asyncio.run(go("SELECT * FROM nothing"))
-    monkeypatch.setattr("labsupport.measuring.pgbench.postgres_bindir", lambda: tmp_path)
+    monkeypatch.setattr("labsupport.measuring.pgbench.postgres_bindir",
+                        lambda: tmp_path)
     with pytest.raises(NotInstalled, match="no pgbench in"):
         asyncio.run(go("SELECT 1"))

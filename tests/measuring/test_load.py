@@ -433,7 +433,8 @@ def test_jupyter_s_interrupt_ends_it_and_the_cell_runs_again(tmp_path):
         cwd=str(tmp_path), env={**os.environ, "PYTHONPATH": str(ROOT)})
     try:
         client.execute_interactive(
-            "import asyncio\nfrom labsupport import open_loop\nfrom labsupport.notebook import progress\n"
+            "import asyncio\nfrom labsupport import open_loop\n"
+            "from labsupport.notebook import progress\n"
             "progress.PATIENCE = 0  # its timer would wake the loop\n"
             "async def nap(url):\n"
             "    async def operation():\n"

@@ -4,6 +4,7 @@ In a second environment: the first one with SQLAlchemy exchanged. Claims are
 asserted there as here; outputs are not compared, for they differ openly.
 """
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -11,20 +12,20 @@ import subprocess
 import sys
 from importlib.metadata import version
 
+import nbformat
 import pytest
 from conftest import ROOT, need
+from nbclient.exceptions import CellExecutionError
 
 from labsupport.authoring import notebooks as authoring
 
 LOCK = ROOT / "tests" / "sqlalchemy-2.0.txt"
 # "site-packages", so that its frames in a traceback count as a library's.
 PLACE = ROOT / ".venv-sqlalchemy-2.0" / "site-packages"
-UNITS = ["teaching/test_exercises.py", "teaching/test_claims.py",
-         "notebook/test_failures.py", "instruments/test_engine_anatomy.py",
-         "house/test_schema.py", "instruments/test_switches.py",
-         "instruments/test_lag.py", "instruments/test_pool_gauge.py",
-         *(f"trace/{path.name}" for path in sorted(
-             (ROOT / "tests" / "trace").glob("test_*.py")))]
+# Rooms of tests, or files: one process each, about equally long.
+UNITS = [["trace"], ["instruments"],
+         ["teaching", "notebook", "house/test_schema.py"]]
+SAY = "import sqlalchemy; print(sqlalchemy.__version__)"
 
 pytestmark = pytest.mark.skipif(
     version("sqlalchemy").startswith("2.0"),
@@ -33,59 +34,72 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="session")
 def environment():
-    """Variables that put SQLAlchemy 2.0 before the one installed here."""
+    """PYTHONPATH that puts SQLAlchemy 2.0 before the one installed here."""
+    PLACE.mkdir(parents=True, exist_ok=True)
+    with open(PLACE.parent / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one worker installs
+        install()
+    return os.pathsep.join(map(str, [PLACE, ROOT, ROOT / "tests"]))
+
+
+def install():
     stamp = PLACE / "stamp"
     wanted = hashlib.sha256(
         LOCK.read_bytes() + sys.version.encode()).hexdigest()
-    if not stamp.exists() or stamp.read_text() != wanted:
-        shutil.rmtree(PLACE, ignore_errors=True)
-        uv = shutil.which("uv")
-        pip = [uv, "pip"] if uv else [sys.executable, "-m", "pip"]
-        where = ["--python", sys.executable] if uv else [
-            "--no-compile", "--disable-pip-version-check"]
-        done = subprocess.run(
-            [*pip, "install", "--quiet", "--require-hashes", "--no-deps",
-             "--target", str(PLACE), *where, "-r", str(LOCK)],
-            capture_output=True, text=True)
-        need(done.returncode == 0,
-             f"SQLAlchemy 2.0 cannot be installed: {done.stderr[-300:]}")
-        stamp.write_text(wanted)
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(
-        map(str, [PLACE, ROOT, ROOT / "tests"]))}
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    shutil.rmtree(PLACE, ignore_errors=True)
+    uv = shutil.which("uv")
+    pip = [uv, "pip"] if uv else [sys.executable, "-m", "pip"]
+    where = ["--python", sys.executable] if uv else [
+        "--no-compile", "--disable-pip-version-check"]
+    done = subprocess.run(
+        [*pip, "install", "--quiet", "--require-hashes", "--no-deps",
+         "--target", str(PLACE), *where, "-r", str(LOCK)],
+        capture_output=True, text=True)
+    need(done.returncode == 0,
+         f"SQLAlchemy 2.0 cannot be installed: {done.stderr[-300:]}")
+    stamp.write_text(wanted)
 
 
-def run(environment, *arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
-         "-p", "kernel_ports", "-o", "addopts=", *map(str, arguments)],
-        cwd=ROOT, env=environment, capture_output=True, text=True,
-        timeout=500)
+@pytest.fixture
+def there(environment, monkeypatch):
+    """What is started from here on has SQLAlchemy 2.0."""
+    monkeypatch.setenv("PYTHONPATH", environment)
 
 
-def test_it_is_the_other_line(environment):
-    shown = subprocess.run(
-        [sys.executable, "-c", "import sqlalchemy; "
-         "print(sqlalchemy.__version__)"],
-        env=environment, capture_output=True, text=True, check=True)
-    assert shown.stdout.startswith("2.0.")
+def run_there(path):
+    """Run the notebook at ``path``; raises CellExecutionError."""
+    notebook = authoring.read(path)
+    notebook.cells.append(nbformat.v4.new_code_cell(SAY))
+    authoring.execute(path, notebook)
+    assert notebook.cells[-1].outputs[0].text.startswith("2.0.")
 
 
 @pytest.mark.parametrize("path", authoring.lessons(),
                          ids=lambda path: path.stem)
-def test_lesson(environment, path):
-    done = run(environment, "--nbval-lax", "--nbval-current-env",
-               "--nbval-cell-timeout=120", path)
+def test_lesson(there, path):
+    run_there(path)
+
+
+@pytest.mark.parametrize("names", UNITS, ids=lambda names: names[0])
+def test_units(there, names):
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
+         "-o", "addopts=", *names],
+        cwd=ROOT / "tests", capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stdout[-3000:]
 
 
-@pytest.mark.parametrize("name", UNITS)
-def test_units(environment, name):
-    done = run(environment, f"tests/{name}")
-    assert done.returncode == 0, done.stdout[-3000:]
+def test_the_units_are_on_the_other_line(there):
+    shown = subprocess.run([sys.executable, "-c", SAY],
+                           capture_output=True, text=True, check=True)
+    assert shown.stdout.startswith("2.0.")
 
 
-def test_a_claim_that_fails_there_is_noticed(environment, mini):
+def test_a_claim_that_fails_there_is_noticed(there, mini):
     path = mini('import sqlalchemy\n'
-                'assert not sqlalchemy.__version__.startswith("2.0")')
-    done = run(environment, "--nbval-lax", "--nbval-current-env", path)
-    assert done.returncode == 1
+                'assert not sqlalchemy.__version__.startswith("2.0")',
+                run=False)
+    with pytest.raises(CellExecutionError, match="AssertionError"):
+        run_there(path)

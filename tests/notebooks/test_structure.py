@@ -6,16 +6,34 @@ import re
 import nbformat
 import pytest
 
-from labsupport.authoring.notebooks import NOTEBOOKS, lessons, role
-from labsupport.authoring.rules import RULES, faults
+from labsupport.authoring.notebooks import (
+    MAP,
+    NOTEBOOKS,
+    lessons,
+    role,
+    stale,
+)
+from labsupport.authoring.rules import (
+    LENGTH,
+    LONGER,
+    RULES,
+    faults,
+    lengths,
+)
 
 PATHS = lessons()
-GOOD = PATHS[-1]
+GOOD = NOTEBOOKS / "08_missing_greenlet.ipynb"
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_lesson_keeps_the_rules(path):
     assert faults(path, nbformat.read(path, 4)) == []
+
+
+@pytest.mark.parametrize("path", [*PATHS, MAP],
+                         ids=lambda path: path.stem)
+def test_stored_form(path):
+    assert not stale(path), "run 'python3 -m labsupport author'"
 
 
 def cell(notebook, wanted):
@@ -35,7 +53,8 @@ def swap_first_cells(notebook):
 
 
 def picture_without_alt(notebook):
-    cell(notebook, "predict").outputs[0].data["text/html"] = '<img src="data:">'
+    cell(notebook, "predict").outputs[0].data["text/html"] = \
+        '<img src="data:">'
 
 
 def picture_from_elsewhere(notebook):
@@ -83,6 +102,13 @@ def same_id_twice(notebook):
     notebook.cells[3].id = notebook.cells[2].id
 
 
+def more(kind, source, number):
+    def break_it(notebook):
+        new = getattr(nbformat.v4, f"new_{kind}_cell")
+        notebook.cells += [new(source) for _ in range(number)]
+    return break_it
+
+
 def drop_exercises(notebook):
     notebook.cells = [one for one in notebook.cells if not any(
         re.fullmatch(r"E\d\d\.[2-9]", tag) for tag in one.metadata.tags)]
@@ -99,6 +125,10 @@ BROKEN = [
     ("alt_text", picture_without_alt),
     ("code_size", replace("claim", "\n", "\n" * 15)),
     ("code_size", replace("claim", "assert", "assert " + "True and " * 9)),
+    ("length", more("markdown", "", 60)),
+    ("length", more("markdown", "word " * 900, 1)),
+    ("length", more("code", "def f():\n    pass\n\n\n" * 5, 4)),
+    ("length", more("code", "pass\n" * 12, 60)),
     ("ids", same_id_twice),
     ("new_names", replace("objectives", "`run_sync`", "`run_sync`, `extra`")),
     ("new_names", replace("objectives", "`run_sync`", "`never_used`")),
@@ -127,6 +157,13 @@ def test_rule_rejects(rule, break_it):
     break_it(notebook)
     assert any(fault.startswith(f"{rule}:")
                for fault in faults(GOOD, notebook))
+
+
+def test_a_lesson_that_is_short_enough_needs_no_exemption():
+    for name, exempted in LONGER.items():
+        is_now = lengths(nbformat.read(NOTEBOOKS / f"{name}.ipynb", 4))
+        for what in exempted:
+            assert is_now[what] > LENGTH[what][1], (name, what)
 
 
 def test_every_rule_is_shown_to_reject():

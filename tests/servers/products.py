@@ -16,9 +16,9 @@ from machine import program
 
 from labsupport.databases import mariadb as mariadb_databases
 from labsupport.databases import mysql, postgres, postgresql
+from labsupport.servers import NotInstalled, starting
 from labsupport.servers import mariadb as mariadb_server
 from labsupport.servers import postgres as postgres_server
-from labsupport.servers import NotInstalled, starting
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,8 @@ POSTGRES = Case(
          "did not start .initdb: error: no.: .*LAB_POSTGRES_URL"),
         ("echo 'FATAL: could not write: No space left on device' >&2; exit 1",
          "the disk is full"),
-        ("echo 'FATAL:  insufficient file descriptors available'; exit 1", "'ulimit -n' shows"),
+        ("echo 'FATAL:  insufficient file descriptors available'; exit 1",
+         "'ulimit -n' shows"),
     ],
     bad_urls=[
         (lambda url: "nonsense", "cannot be read: write it as postgresql://"),

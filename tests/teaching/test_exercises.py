@@ -40,8 +40,9 @@ def given(notebook):
     lines = []
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            lines += [line for line in cell.source.splitlines()
-                      if line.startswith(("from ", "import ", "ADD", "TABLES"))]
+            lines += [
+                line for line in cell.source.splitlines()
+                if line.startswith(("from ", "import ", "ADD", "TABLES"))]
     return "\n".join(lines)
 
 
@@ -95,7 +96,8 @@ def test_three_ways(server, exercise_id, solution, name, imports):
 
 
 @pytest.mark.parametrize("exercise_id, solution, name, imports", list(shown()))
-def test_stub_is_the_solution_without_your_lines(exercise_id, solution, name, imports):
+def test_stub_is_the_solution_without_your_lines(exercise_id, solution, name,
+                                                 imports):
     kept = [line for line in stub_of(solution).splitlines()
             if not line.endswith("  # yours")]
     assert all(line in solution.splitlines() for line in kept)
@@ -221,8 +223,8 @@ def test_a_coroutine_that_is_not_awaited_is_named(doubling):
 def test_an_error_beside_it_does_not_hide_a_warning(doubling, use):
     """What the traceback holds is let go before anybody hears of it."""
     answer = {"asyncio": asyncio}
-    exec(f"async def answer(number):\n    pending = asyncio.sleep(0)\n    {use}",
-         answer)
+    exec("async def answer(number):\n"
+         f"    pending = asyncio.sleep(0)\n    {use}", answer)
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

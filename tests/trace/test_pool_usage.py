@@ -8,6 +8,7 @@ from shop import engine_on
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.pool import NullPool, StaticPool
 
+from labsupport.instruments.pool_gauge import pool_gauge
 from labsupport.trace.observe import observe
 from labsupport.trace.pool_usage import limits
 from labsupport.trace.spans import IN_POOL
@@ -146,3 +147,29 @@ def test_a_connection_in_the_making_when_the_trace_begins():
     during, counts = run(go())
     assert (during, counts["most at once"]) == (1, 1)
     assert counts["still checked out"] == 0
+
+
+@pytest.mark.parametrize("end", ["close", "invalidate"])
+def test_who_waits_for_a_pool_that_is_disposed_of_gets_its_place(end):
+    async def go():
+        async with engine_on("asyncpg", pool_size=1,
+                             max_overflow=0) as engine:
+            gauge = pool_gauge(engine)
+            with observe(engine) as trace:
+                first = await engine.connect()
+                late = asyncio.ensure_future(engine.connect())
+                await until(lambda: trace.usage()[-1].waiting)
+                await engine.dispose()
+                async with engine.connect():
+                    await getattr(first, end)()
+                    second = await late
+                    during = trace.usage()[-1], gauge.pool()
+                    await second.close()
+                after = trace.usage()[-1], gauge.pool()
+            await gauge.stop()
+            return during, after, trace.counts()
+
+    during, after, counts = run(go())
+    assert (during[0].out, during[1]["checked out"]) == (2, 1)
+    assert (after[0].out, after[0].idle, after[1]["idle"]) == (0, 1, 1)
+    assert counts["of these overflow"] == 0

@@ -1,6 +1,7 @@
 """What is sent is told: statements, fetches, commits, and their errors."""
 
 import asyncio
+import gc
 import warnings
 
 import pytest
@@ -90,6 +91,7 @@ def test_a_lazy_load_that_is_refused_sends_nothing(driver):
                     with pytest.raises((exc.MissingGreenlet,
                                         exc.StatementError)):
                         artist.albums
+            gc.collect()
             return trace
 
     with warnings.catch_warnings():  # of the driver's: lesson 08 has them
@@ -107,7 +109,10 @@ def test_a_connection_that_is_refused_is_not_opened():
             with observe(engine) as trace:
                 with pytest.raises(exc.MissingGreenlet):
                     engine.sync_engine.connect()
+            gc.collect()
             return trace
 
-    counts = run(go()).counts()
+    with warnings.catch_warnings():  # of the driver's
+        warnings.simplefilter("ignore", RuntimeWarning)
+        counts = asyncio.run(go()).counts()
     assert (counts["connections opened"], counts["failed"]) == (0, 1)

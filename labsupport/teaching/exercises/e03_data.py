@@ -47,7 +47,8 @@ def matrix(random):
     """
     names = [f"bug {number}" for number in random.sample(range(100, 1000), 3)]
     right = sorted(random.choice([
-        ("asyncpg", "psycopg", "aiomysql"), ("asyncpg", "aiosqlite", "asyncmy"),
+        ("asyncpg", "psycopg", "aiomysql"),
+        ("asyncpg", "aiosqlite", "asyncmy"),
         ("psycopg", "aiosqlite", "aiomysql")]), key=DRIVERS.index)
     first, last = random.sample([driver for driver in DRIVERS
                                  if driver not in right], 2)

@@ -1,7 +1,11 @@
-"""What holds for the whole run: where it may write, and that it tidies up."""
+"""What holds for the whole run: its order, where it writes, that it tidies up.
+
+It stands here so that it holds for ``pytest notebooks/NN_x.ipynb`` too.
+"""
 
 import asyncio
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -11,11 +15,67 @@ import nbformat
 import pytest
 from summary_table import pytest_terminal_summary  # noqa: F401
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parent
 IN_CI = os.environ.get("CI") == "true"
+# What runs whole lessons begins first: nobody shall wait for it at the end.
+FIRST = ("tests/notebooks/test_play.py", "tests/browser",
+         "tests/notebooks/test_sqlalchemy_20.py",
+         "tests/notebooks/test_bare.py", "notebooks")
+QUICK = ("tests/notebooks/test_structure.py", "tests/teaching")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--quick", action="store_true", help=(
+        "the notebooks given, or all, with their structure, claims and "
+        "exercises: what an author of a lesson wants to know in a minute"))
+    parser.addoption("--screenshots", action="store_true", help=(
+        "save what tests/browser sees of each lesson, light and dark"))
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.option.quick and (given := notebooks(config.args)):
+        config.hook.pytest_deselected(items=[
+            item for item in items if of_another_lesson(item, given)])
+        items[:] = [item for item in items
+                    if not of_another_lesson(item, given)]
+
+    def rank(item):
+        place = item.path.relative_to(ROOT).as_posix()
+        return next((number for number, first in enumerate(FIRST)
+                     if place.startswith(first)), len(FIRST))
+
+    items.sort(key=rank)
+
+
+def notebooks(arguments):
+    """The arguments (list of str) that name a notebook."""
+    return [name for name in arguments if ".ipynb" in name]
+
+
+def of_another_lesson(item, given):
+    """Whether a test is that of a lesson (path, E08.1, P08.1) not given."""
+    lesson = re.search(r"\[[EP]?(\d\d)[._]", item.name)
+    return lesson and not any(Path(name).name.startswith(lesson[1])
+                              for name in given)
+
+
+def pytest_xdist_make_scheduler(config, log):
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        """A notebook is one kernel, the browser one server: each together."""
+
+        def _split_scope(self, nodeid):
+            file = nodeid.partition("::")[0]
+            together = file.endswith(".ipynb") or "/browser/" in file
+            return file if together else nodeid
+
+    return Scheduling(config, log)
 
 
 def pytest_configure(config):
+    if config.option.quick:
+        config.args = [*(notebooks(config.args) or ["notebooks"]), *QUICK]
     if hasattr(config, "workerinput"):
         return  # a worker inherits what follows
     # A place of our own: what is left there was left by this run.
@@ -68,8 +128,8 @@ def processes(mark):
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            if process.name == str(os.getpid()) or \
-                    mark not in (process / "environ").read_bytes().split(b"\0"):
+            environ = (process / "environ").read_bytes().split(b"\0")
+            if process.name == str(os.getpid()) or mark not in environ:
                 continue
             words = (process / "cmdline").read_bytes().replace(b"\0", b" ")
         except OSError:

@@ -1,0 +1,117 @@
+"""Run All, then play: each lesson in one kernel, on a server that is shared.
+
+(In one go, on servers of their own, they run under strict nbval beside this.)
+"""
+
+import nbformat
+import pytest
+from conftest import processes
+from machine import wait
+from nbclient.exceptions import CellExecutionError
+
+from labsupport.authoring import notebooks as authoring
+from labsupport.authoring.notebooks import role
+
+LEFT = """
+import asyncio, gc, threading
+def foreign(task):
+    return not task.get_coro().cr_code.co_filename.endswith(
+        ("kernelbase.py", "zmqshell.py", "utils.py", "interactiveshell.py",
+         "iostream.py", "subshell_manager.py", "ipkernel.py", "queues.py"))
+print([task.get_coro().__qualname__ for task in asyncio.all_tasks()
+       if foreign(task)],
+      [t.name for t in threading.enumerate() if "worker" in t.name.lower()])
+"""
+# To be mended: some of their cells cannot be run again.
+ONCE_ONLY = {"00_start_here", "01_async_engine",
+             "02_event_loop_and_greenlet",
+             "03_async_drivers", "04_connection_pool", "08_missing_greenlet"}
+
+
+def run(client, indices, times=1):
+    """Run cells of a client's notebook, each as often as asked.
+
+    Raises nbclient's CellExecutionError at the first that fails.
+    """
+    for index in indices:
+        for _ in range(times):
+            client.execute_cell(client.nb.cells[index], index)
+
+
+def left(client):
+    """The tasks and threads (str) that are there and not the kernel's own."""
+    cells = client.nb.cells
+    cells.append(nbformat.v4.new_code_cell(LEFT))
+    run(client, [len(cells) - 1])
+    return cells.pop().outputs[0].text.strip()
+
+
+def play(client):
+    """From each section on, then above them: every cell twice in a row."""
+    roles = [role(cell) for cell in client.nb.cells]
+    first = roles.index("section")
+    run(client, range(first, len(roles)), times=2)
+    assert left(client) == "[] []"
+    run(client, range(first), times=2)
+
+
+@pytest.mark.parametrize("path", authoring.lessons(),
+                         ids=lambda path: path.stem)
+def test_a_lesson(path, shared, monkeypatch, tmp_path, reachable):
+    """After its last cell no task and no thread; any cell runs again; and
+    when the kernel has gone there is no process, no file and no database.
+
+    The role may create databases and no more.
+    """
+    _, _, sql = shared
+    sql("ALTER ROLE anna SET log_statement TO 'ddl'")
+    before = set(path.parent.iterdir())
+    monkeypatch.setenv("LAB_TEST_MARK", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(reachable))
+    client, once_only = authoring.client_of(path, authoring.read(path)), None
+    with client.setup_kernel():
+        run(client, range(len(client.nb.cells)))
+        assert left(client) == "[] []"
+        try:
+            play(client)
+        except (CellExecutionError, AssertionError) as error:
+            if path.stem not in ONCE_ONLY:
+                raise
+            once_only = str(error)
+    mark = f"LAB_TEST_MARK={tmp_path}".encode()
+    wait(lambda: processes(mark) == [], "a process is left")
+    assert list(reachable.iterdir()) == []
+    assert set(path.parent.iterdir()) <= before | {
+        path.parent / ".ipynb_checkpoints"}
+    assert sql(r"SELECT FROM pg_database WHERE datname LIKE 'lab\_%'") == []
+    log = sql("SELECT pg_read_file(current_setting('data_directory') || "
+              "'/../server.log') AS log")[0]["log"]
+    assert 'CREATE DATABASE "lab_' in log  # it was this server
+    if once_only:
+        pytest.xfail(once_only)
+
+
+@pytest.mark.parametrize("source, is_left", [
+    ("import asyncio\nt = asyncio.create_task(asyncio.sleep(99))",
+     "['sleep'] []"),
+    ("import aiosqlite\nc = await aiosqlite.connect(':memory:')", "worker"),
+])
+def test_what_is_left_is_noticed(mini, source, is_left):
+    path = mini(source, run=False)
+    client = authoring.client_of(path, authoring.read(path))
+    with client.setup_kernel():
+        run(client, [0])
+        assert is_left in left(client)
+
+
+@pytest.mark.parametrize("cells", [
+    ("once = [1]", "once.pop()"),  # twice in a row
+    ("first = 1", "first", "del first"),  # from the section on
+])
+def test_a_cell_that_runs_only_once_is_noticed(mini, cells):
+    path = mini(*cells, tags=["section"], run=False)
+    client = authoring.client_of(path, authoring.read(path))
+    with client.setup_kernel():
+        run(client, range(len(cells)))
+        with pytest.raises(CellExecutionError):
+            play(client)
