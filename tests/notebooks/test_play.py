@@ -22,10 +22,6 @@ print([task.get_coro().__qualname__ for task in asyncio.all_tasks()
        if foreign(task)],
       [t.name for t in threading.enumerate() if "worker" in t.name.lower()])
 """
-# To be mended: some of their cells cannot be run again.
-ONCE_ONLY = {"00_start_here", "01_async_engine",
-             "02_event_loop_and_greenlet",
-             "03_async_drivers", "04_connection_pool", "08_missing_greenlet"}
 
 
 def run(client, indices, times=1):
@@ -47,7 +43,7 @@ def left(client):
 
 
 def play(client):
-    """From each section on, then above them: every cell twice in a row."""
+    """Section after section, then above them: every cell twice in a row."""
     roles = [role(cell) for cell in client.nb.cells]
     first = roles.index("section")
     run(client, range(first, len(roles)), times=2)
@@ -68,16 +64,11 @@ def test_a_lesson(path, shared, monkeypatch, tmp_path, reachable):
     before = set(path.parent.iterdir())
     monkeypatch.setenv("LAB_TEST_MARK", str(tmp_path))
     monkeypatch.setenv("TMPDIR", str(reachable))
-    client, once_only = authoring.client_of(path, authoring.read(path)), None
+    client = authoring.client_of(path, authoring.read(path))
     with client.setup_kernel():
         run(client, range(len(client.nb.cells)))
         assert left(client) == "[] []"
-        try:
-            play(client)
-        except (CellExecutionError, AssertionError) as error:
-            if path.stem not in ONCE_ONLY:
-                raise
-            once_only = str(error)
+        play(client)
     mark = f"LAB_TEST_MARK={tmp_path}".encode()
     wait(lambda: processes(mark) == [], "a process is left")
     assert list(reachable.iterdir()) == []
@@ -87,8 +78,6 @@ def test_a_lesson(path, shared, monkeypatch, tmp_path, reachable):
     log = sql("SELECT pg_read_file(current_setting('data_directory') || "
               "'/../server.log') AS log")[0]["log"]
     assert 'CREATE DATABASE "lab_' in log  # it was this server
-    if once_only:
-        pytest.xfail(once_only)
 
 
 @pytest.mark.parametrize("source, is_left", [
