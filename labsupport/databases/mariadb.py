@@ -29,10 +29,9 @@ class MySQLDatabase(ServerDatabase):
     RIGHT = r"GRANT ALL ON `lab\_%`.* TO that user"
 
     def __str__(self):
-        where = "the shared server" if self._janitor \
-            else "this kernel's server"
         product = "MySQL" if self._janitor else "MariaDB"
-        return f"{product}: a fresh database on {where}, for an ordinary user"
+        return f"{product}: a fresh database on {self._where}, for an " \
+               "ordinary user"
 
     @staticmethod
     @asynccontextmanager

@@ -30,9 +30,8 @@ class PostgresDatabase(ServerDatabase):
     RIGHT = 'ALTER ROLE "{user}" CREATEDB'
 
     def __str__(self):
-        where = "the shared server" if self._janitor \
-            else "this kernel's server"
-        return f"PostgreSQL: a fresh database on {where}, for an ordinary role"
+        return f"PostgreSQL: a fresh database on {self._where}, for an " \
+               "ordinary role"
 
     @staticmethod
     @asynccontextmanager

@@ -79,6 +79,11 @@ class ServerDatabase(Database):
         """``url`` as one of the drivers takes it."""
         raise NotImplementedError
 
+    @property
+    def _where(self):
+        return "the shared server" if self._janitor \
+            else "this kernel's server"
+
     async def _holders(self):
         async with self.connected(self._admin) as run:
             return await self.holders(run, self._name)

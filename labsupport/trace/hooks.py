@@ -126,7 +126,7 @@ class Hooks:
                 proxy = connect()
             except BaseException as error:
                 self.tell(_ending_of(error), task,
-                           detail=type(error).__name__)
+                          detail=type(error).__name__)
                 raise
             finally:
                 self._asking.discard(task)
@@ -176,7 +176,7 @@ class Hooks:
             connection = self.label(record)
             holder = self.holders.get(connection) or self._replacing()
             self.tell("invalidate", holder, connection,
-                       type(error).__name__ if error else "")
+                      type(error).__name__ if error else "")
 
     def _replacing(self):
         """Whose request throws away a connection that nobody holds."""

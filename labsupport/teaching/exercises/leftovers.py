@@ -33,9 +33,8 @@ def what_is_left():
     log = logging.getLogger("sqlalchemy.pool")  # says it once more
     level = log.level
     log.setLevel(logging.CRITICAL)
-    event.listen(Pool, "checkout", _checkout)
-    for name in ("checkin", "detach", "close"):
-        event.listen(Pool, name, _gone)
+    for name, listener in LISTENERS.items():
+        event.listen(Pool, name, listener)
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -47,9 +46,8 @@ def what_is_left():
             held = len(out)
             gc.collect()  # what nobody holds complains now
     finally:
-        event.remove(Pool, "checkout", _checkout)
-        for name in ("checkin", "detach", "close"):
-            event.remove(Pool, name, _gone)
+        for name, listener in LISTENERS.items():
+            event.remove(Pool, name, listener)
         _out.reset(token)
         log.setLevel(level)
     said = [str(one.message) for one in caught]
@@ -85,3 +83,7 @@ def _gone(_connection, record):
     out = _out.get()
     if out is not None:
         out.discard(record)
+
+
+LISTENERS = {"checkout": _checkout, "checkin": _gone, "detach": _gone,
+             "close": _gone}  # while a check runs
