@@ -54,7 +54,7 @@ def notebooks(arguments):
 
 def of_another_lesson(item, given):
     """Whether a test is that of a lesson (path, E08.1, P08.1) not given."""
-    lesson = re.search(r"\[[EP]?(\d\d)[._]", item.name)
+    lesson = re.search(r"\[[EP]?(\d\d|a\d)[._]", item.name)
     return lesson and not any(Path(name).name.startswith(lesson[1])
                               for name in given)
 
@@ -156,10 +156,11 @@ def reachable():
 
 @pytest.fixture(scope="session")
 def lessons():
-    """File name → notebook, of all lessons."""
+    """Place below notebooks/ → notebook, of all lessons and the appendix."""
     from labsupport.authoring import notebooks as authoring
 
-    return {path.name: authoring.read(path) for path in authoring.lessons()}
+    return {path.relative_to(authoring.NOTEBOOKS).as_posix():
+            authoring.read(path) for path in authoring.course()}
 
 
 @pytest.fixture

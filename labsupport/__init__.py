@@ -6,6 +6,7 @@ through here on a Python that has nothing installed yet.
 
 _HOME = {
     "Endings": "measuring.driver_endings",
+    "Ledger": "teaching.claims",
     "check": "teaching.exercises",
     "claim": "teaching.claims",
     "compare": "measuring.comparison",

@@ -17,8 +17,8 @@ OLDEST = (3, 11)
 TOOLS = {  # command → the words after the Python of .venv
     "lab": ["-m", "labsupport.lab"],
     "test": ["-m", "pytest", "-n", "2"],
-    "check": ["-m", "labsupport.authoring.notebooks", "check"],
-    "author": ["-m", "labsupport.authoring.notebooks", "author"],
+    "check": ["-m", "labsupport.authoring", "check"],
+    "author": ["-m", "labsupport.authoring", "author"],
     "bench": [os.path.join("tests", "benchmarks")],
 }
 

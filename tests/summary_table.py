@@ -42,7 +42,7 @@ def rows(reports, here):
     ran = {report.nodeid.partition("::")[0] for report in reports
            if report.nodeid.startswith("notebooks/")
            and report.when == "call" and not report.skipped}
-    total = len(list((ROOT / "notebooks").glob("[0-9]*.ipynb")))
+    total = len(list((ROOT / "notebooks").rglob("[0-9a]*_*.ipynb")))
     yield "lessons", f"{len(ran)} of {total} run, their outputs compared"
     for name, fact in here.items():
         yield name, fact or ("not here: lesson 03 shows recorded results"

@@ -1,17 +1,13 @@
 """Bring the notebooks into their stored form; for maintainers.
 
-    python3 -m labsupport author [NOTEBOOK …]    run and rewrite
-    python3 -m labsupport check  [NOTEBOOK …]    exit 1 if that would change
-
 The stored form holds nothing that differs from run to run: no ids of
 widgets, no times, no paths. What can be derived is derived: the navigation,
-the stubs (from the solutions), the ids of cells, the map of the course.
+the stubs (from the solutions), the ids of cells.
 """
 
 import hashlib
 import json
 import re
-import sys
 import tomllib
 from pathlib import Path
 
@@ -21,7 +17,6 @@ from ..teaching.exercises import stub_of
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = ROOT / "notebooks"
-MAP = NOTEBOOKS / "README.md"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python",
@@ -33,9 +28,24 @@ PICTURE = re.compile(r'src="data:image/svg\+xml,[^"]*"')
 FENCE = re.compile(r"```python\n(.*?)\n```", re.DOTALL)
 
 
+def course():
+    """Paths of all notebooks: the lessons in their order, the appendix."""
+    return [*lessons(), *appendix()]
+
+
 def lessons():
-    """Paths of the notebooks, in the order of the course."""
+    """Paths of the lessons, in the order of the course."""
     return sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+
+
+def appendix():
+    """Paths of the appendix: evidence that is too long for a lesson."""
+    return sorted(NOTEBOOKS.glob("appendix/a[0-9]_*.ipynb"))
+
+
+def in_appendix(path):
+    """Whether the notebook at ``path`` belongs to the appendix (bool)."""
+    return path.stem.startswith("a")
 
 
 def role(cell):
@@ -142,16 +152,17 @@ def _write_stubs(notebook):
 
 def _link(path, notebook):
     """Write navigation and badge below the H1 and its promise."""
-    paths = lessons()
+    paths = appendix() if in_appendix(path) else lessons()
+    above = "../" if in_appendix(path) else ""
     here = [one.name for one in paths].index(path.name)
     steps = []
     if here:
         steps.append(f"[← {paths[here - 1].stem}]({paths[here - 1].name})")
-    steps.append("[contents](README.md)")
+    steps.append(f"[contents]({above}README.md)")
     if here + 1 < len(paths):
         steps.append(f"[{paths[here + 1].stem} →]({paths[here + 1].name})")
-    badge = (f"[![Run this lesson on Binder](images/binder.svg)]"
-             f"({binder_url(f'notebooks/{path.name}')})")
+    badge = (f"[![Run this lesson on Binder]({above}images/binder.svg)]"
+             f"({binder_url(paths[here].relative_to(ROOT).as_posix())})")
     title, promise = notebook.cells[0].source.split("\n\n")[:2]
     notebook.cells[0].source = "\n\n".join(
         [title, promise, " · ".join(steps), badge])
@@ -165,42 +176,18 @@ def binder_url(file):
             f"?urlpath=lab/tree/{file}")
 
 
-def course_map(old):
-    """The map of the course (str): ``old`` with its table written anew.
-
-    Raises ValueError if the marks around the table are gone.
-    """
-    rows = ["", "| lesson | minutes reading + exercises | servers |",
-            "|---|---|---|"]
-    for path in lessons():
-        notebook = read(path)
-        facts = dict(re.findall(r"^\*\*(Time|Runs on)\*\* (.+)$",
-                                notebook.cells[1].source, re.MULTILINE))
-        minutes = " + ".join(re.findall(r"\d+", facts["Time"]))
-        rows.append(f"| [{heading(notebook)}]({path.name}) | {minutes} "
-                    f"| {facts['Runs on'].rstrip('.')} |")
-    before, mark, rest = old.partition("<!-- lessons -->\n")
-    _, end, after = rest.partition("<!-- end -->")
-    if not (mark and end):
-        raise ValueError(
-            "the marks <!-- lessons --> and <!-- end --> are gone")
-    return before + mark + "\n".join(rows) + "\n\n" + end + after
-
-
 def stale(path):
-    """Whether the file at ``path`` is not in its stored form (bool)."""
-    content = path.read_text(encoding="utf-8")
-    if path == MAP:
-        return course_map(content) != content
-    return text(normalise(path, read(path))) != content
+    """Whether the notebook at ``path`` is not in its stored form (bool)."""
+    return text(normalise(path, read(path))) != path.read_text(
+        encoding="utf-8")
 
 
 def author(path):
     """Run the notebook at ``path`` and store it; True if the file changed."""
     old = path.read_text(encoding="utf-8")
     notebook = normalise(path, read(path))
-    known, current = {}, []
-    for cell, drawn_by in zip(notebook.cells, drawn_bys(notebook)):
+    known, current, digests = {}, [], drawn_bys(notebook)
+    for cell, drawn_by in zip(notebook.cells, digests):
         if cell.cell_type == "code":
             known[cell.id] = cell.outputs
             if cell.metadata.pop("drawn_by", None) == drawn_by \
@@ -208,7 +195,7 @@ def author(path):
                 current.append(cell.id)
             cell.outputs, cell.execution_count = [], None
     normalise(path, execute(path, notebook))
-    for cell, drawn_by in zip(notebook.cells, drawn_bys(notebook)):
+    for cell, drawn_by in zip(notebook.cells, digests):
         if cell.id in current \
                 and _compared(cell.outputs) == _compared(known[cell.id]):
             cell.outputs = known[cell.id]
@@ -233,7 +220,8 @@ def drawn_bys(notebook):
     digest = hashlib.sha256()
     for path in sorted((ROOT / "labsupport").rglob("*.py")):
         source = path.read_text(encoding="utf-8")
-        if path.parent.name == "drawing" or "drawing.svg import" in source:
+        if path.name in ("figure.py", "looks.py", "svg.py") \
+                or re.search(r"^from \S*svg import ", source, re.MULTILINE):
             digest.update(source.encode())
     found = []
     for cell in notebook.cells:
@@ -250,30 +238,3 @@ def _compared(outputs):
 
 def _plain(outputs):
     return json.dumps(outputs, sort_keys=True).replace(r'\"', '"')
-
-
-def main(command, names):
-    """Run ``check`` or ``author``; returns the exit code."""
-    paths = [Path(name).resolve() for name in names] or lessons()
-    known = {path.name for path in lessons()}
-    for path in paths:
-        if not path.is_file() or path.name not in known:
-            print(f"{path} is no lesson: name files of notebooks/, or none "
-                  "for all of them.", file=sys.stderr)
-            return 2
-    if command == "check":
-        bad = [path for path in [*paths, MAP] if stale(path)]
-        for path in bad:
-            print(f"{path.name} is not in its stored form: run "
-                  "'python3 -m labsupport author' and look at the difference.")
-        return 1 if bad else 0
-    for path in paths:
-        print(f"{path.name} …", flush=True)
-        print("  changed" if author(path) else "  the same")
-    content = MAP.read_text(encoding="utf-8")
-    MAP.write_text(course_map(content), encoding="utf-8")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2:]))

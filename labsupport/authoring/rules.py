@@ -1,16 +1,26 @@
-"""The rules that a lesson keeps. Each yields what is wrong, as sentences."""
+"""The rules that a lesson keeps. Each yields what is wrong, as sentences.
+
+A notebook of the appendix is evidence: of any length, without exercises.
+"""
 
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 from statistics import median_low
 
-from .notebooks import drawn_bys, exercise_of, has_picture, read, role
+from .notebooks import (
+    drawn_bys,
+    exercise_of,
+    has_picture,
+    in_appendix,
+    read,
+    role,
+)
 
 BODY = ("section", "predict", "settle", "run", "explain", "claim",
         "instrument", "failure", "fix", "setup")
 EXERCISE = ("exercise", "stub", "check", "hint", "solution")
-ENDING = ("mistakes", "recap", "teardown", "sources")
+ENDING = ("recap", "teardown", "sources")
 SPEAKING = ("warmup", "predict", "settle", "claim", "check",
             "teardown")
 BANNED = re.compile(
@@ -43,9 +53,11 @@ def template_order(path, notebook):
     """title, objectives, warm-up …, in the order of the template."""
     roles = " ".join(role(cell) or "untagged" for cell in notebook.cells)
     one_exercise = " ".join(EXERCISE)
-    pattern = (r"title objectives( warmup){2}( (setup|settle|explain))+ "
+    warmup, mistakes = ("", "(mistakes )?") if in_appendix(path) \
+        else ("( warmup){2}", "mistakes ")
+    pattern = (rf"title objectives{warmup}( (setup|settle|explain))+ "
                rf"story( ({'|'.join(BODY)}|{one_exercise}))+ "
-               + " ".join(ENDING))
+               rf"{mistakes}{' '.join(ENDING)}")
     if not re.fullmatch(pattern, roles):
         yield f"the cells are not in the template's order: {roles}"
 
@@ -57,7 +69,8 @@ def exercises(path, notebook):
     number = path.name[:2]
     wanted = [f"E{number}.{n}" for n in range(1, len(ids) // 5 + 1)
               for _ in EXERCISE]
-    if ids != wanted or not 10 <= len(ids) <= 20:
+    few = 0 if in_appendix(path) else 10
+    if ids != wanted or not few <= len(ids) <= 20:
         yield f"the exercises are {ids}"
     for name in dict.fromkeys(filter(None, ids)):
         if name not in notebook.cells[1].source:
@@ -114,6 +127,8 @@ def lengths(notebook):
 
 def length(path, notebook):
     """A lesson fits into 45 minutes."""
+    if in_appendix(path):
+        return
     for what, number in lengths(notebook).items():
         least, most = LENGTH[what]
         most = LONGER.get(path.stem, {}).get(what, most)

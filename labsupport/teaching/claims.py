@@ -5,9 +5,11 @@ and the corrected statement. A notebook proves a verdict with ``claim``.
 """
 
 import json
+import textwrap
 from pathlib import Path
 
-from ..drawing.card import Card, show
+from ..drawing.card import WIDTH, Card, show
+from ..drawing.looks import TONES as marks
 
 TONES = {"true": "good", "false": "bad", "imprecise": "partly"}
 LEDGER = json.loads(
@@ -32,6 +34,36 @@ def claim(claim_id, evidence):
               for part, holds in evidence.items()]
     show(Card(TONES[verdict], f"{claim_id}: {verdict}",
               [("said", row["said"]), *tested, ("keep", row["shown"])]))
+
+
+class Ledger:
+    """All verdicts so far as a table, each with the notebook that runs it.
+
+    ``above`` is how a notebook gets to the folder of the lessons (str).
+    """
+
+    def __init__(self, above=""):
+        self.above = above
+
+    def __repr__(self):
+        return "\n".join(
+            f"{claim_id} {row['verdict']:<9} {row['lesson']}\n"
+            + textwrap.fill(row["said"], WIDTH, initial_indent="    ",
+                            subsequent_indent="    ")
+            for claim_id, row in LEDGER.items())
+
+    def _repr_markdown_(self):
+        return "\n".join([
+            "| | verdict | what is said | what to keep |", "|---|---|---|---|",
+            *(f"| [{claim_id}]({self.above}{row['lesson']}.ipynb) "
+              f"| {marks[TONES[row['verdict']]][0]} {row['verdict']} "
+              f"| {_cell(row['said'])} | {_cell(row['shown'])} |"
+              for claim_id, row in LEDGER.items())])
+
+
+def _cell(text):
+    """A text (str) as it may stand in a table."""
+    return text.replace("|", r"\|")
 
 
 def verdict_of(parts):

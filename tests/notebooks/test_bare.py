@@ -29,7 +29,7 @@ def without(program):
 
 def users(pattern):
     """Lessons (list of str) with a cell that ``pattern`` is found in."""
-    return [path.stem for path in authoring.lessons()
+    return [path.stem for path in authoring.course()
             if any(pattern.search(cell.source)
                    for cell in authoring.read(path).cells
                    if cell.cell_type == "code")]

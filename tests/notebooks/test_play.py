@@ -51,7 +51,7 @@ def play(client):
     run(client, range(first), times=2)
 
 
-@pytest.mark.parametrize("path", authoring.lessons(),
+@pytest.mark.parametrize("path", authoring.course(),
                          ids=lambda path: path.stem)
 def test_a_lesson(path, shared, monkeypatch, tmp_path, reachable):
     """After its last cell no task and no thread; any cell runs again; and

@@ -79,7 +79,7 @@ def run_there(path):
     assert notebook.cells[-1].outputs[0].text.startswith("2.0.")
 
 
-@pytest.mark.parametrize("path", authoring.lessons(),
+@pytest.mark.parametrize("path", authoring.course(),
                          ids=lambda path: path.stem)
 def test_lesson(there, path):
     run_there(path)

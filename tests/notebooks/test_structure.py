@@ -6,10 +6,10 @@ import re
 import nbformat
 import pytest
 
+from labsupport.authoring import course_map
 from labsupport.authoring.notebooks import (
-    MAP,
     NOTEBOOKS,
-    lessons,
+    course,
     role,
     stale,
 )
@@ -21,7 +21,7 @@ from labsupport.authoring.rules import (
     lengths,
 )
 
-PATHS = lessons()
+PATHS = course()
 GOOD = NOTEBOOKS / "08_missing_greenlet.ipynb"
 
 
@@ -30,10 +30,33 @@ def test_lesson_keeps_the_rules(path):
     assert faults(path, nbformat.read(path, 4)) == []
 
 
-@pytest.mark.parametrize("path", [*PATHS, MAP],
-                         ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_stored_form(path):
     assert not stale(path), "run 'python3 -m labsupport author'"
+
+
+def test_the_map_is_that_of_the_notebooks(monkeypatch, tmp_path):
+    assert not course_map.stale(), "run 'python3 -m labsupport author'"
+    old = tmp_path / "README.md"
+    old.write_text(course_map.current().replace("| 15 + 0 |", "| 1 + 0 |"))
+    monkeypatch.setattr(course_map, "MAP", old)
+    assert course_map.stale()
+
+
+EVIDENCE = NOTEBOOKS / "appendix" / "a4_claims.ipynb"
+
+
+@pytest.mark.parametrize("rule, tag", [
+    ("template_order", "recap"), ("executed", "outputs")])
+def test_the_appendix_keeps_rules(rule, tag):
+    notebook = nbformat.read(EVIDENCE, 4)
+    assert lengths(notebook)["words of prose"] < LENGTH["words of prose"][0]
+    if tag == "outputs":
+        never_ran(notebook)
+    else:
+        drop_tag(tag)(notebook)
+    assert {fault.partition(":")[0] for fault in faults(EVIDENCE, notebook)} \
+        >= {rule}
 
 
 def cell(notebook, wanted):
@@ -171,4 +194,4 @@ def test_every_rule_is_shown_to_reject():
 
 
 def test_every_notebook_is_a_lesson():
-    assert sorted(NOTEBOOKS.glob("*.ipynb")) == PATHS
+    assert sorted(NOTEBOOKS.rglob("*.ipynb")) == PATHS

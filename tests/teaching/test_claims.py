@@ -1,9 +1,17 @@
 """The ledger of claims, and the cells that prove it."""
 
+import re
+
 import pytest
 
 from labsupport.authoring import notebooks as authoring
-from labsupport.teaching.claims import LEDGER, TOTAL, claim, verdict_of
+from labsupport.teaching.claims import (
+    LEDGER,
+    TOTAL,
+    Ledger,
+    claim,
+    verdict_of,
+)
 
 
 def proved(notebooks):
@@ -70,3 +78,14 @@ def test_verdicts():
     assert verdict_of([True, False]) == "imprecise"
     with pytest.raises(ValueError, match="at least one"):
         verdict_of([])
+
+
+def test_the_table_of_all_verdicts_leads_to_their_notebooks():
+    table = Ledger(above="../")._repr_markdown_()
+    here = authoring.NOTEBOOKS / "appendix"
+    links = re.findall(r"\| \[(C\d\d)\]\((.+?)\)", table)
+    assert [claim_id for claim_id, _ in links] == list(LEDGER)
+    assert [link for _, link in links if not (here / link).exists()] == []
+    assert {len(re.findall(r"(?<!\\)\|", row))
+            for row in table.splitlines()} == {5}
+    assert repr(Ledger()).count("\n") >= 2 * len(LEDGER) - 1

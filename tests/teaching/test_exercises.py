@@ -26,7 +26,7 @@ from labsupport.teaching.exercises import (
 
 def shown():
     """(exercise id, solution, name of the answer, globals of the lesson)."""
-    for path in authoring.lessons():
+    for path in authoring.course():
         notebook = authoring.read(path)
         answers = {exercise_of(cell): cell.source.split(", ")[1].rstrip(")")
                    for cell in notebook.cells if role(cell) == "check"}
