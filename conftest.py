@@ -4,6 +4,7 @@ It stands here so that it holds for ``pytest notebooks/NN_x.ipynb`` too.
 """
 
 import asyncio
+import gc
 import os
 import re
 import shutil
@@ -45,6 +46,12 @@ def pytest_collection_modifyitems(config, items):
                      if place.startswith(first)), len(FIRST))
 
     items.sort(key=rank)
+
+
+def pytest_collection_finish():
+    """Keep what is loaded by now out of each collection that tests ask for."""
+    gc.collect()
+    gc.freeze()
 
 
 def notebooks(arguments):

@@ -16,7 +16,7 @@ from .bootstrap import ROOT, Stop, environment
 OLDEST = (3, 11)
 TOOLS = {  # command → the words after the Python of .venv
     "lab": ["-m", "labsupport.lab"],
-    "test": ["-m", "pytest", "-n", "2"],
+    "test": ["-m", "pytest", "-n", "3"],
     "check": ["-m", "labsupport.authoring", "check"],
     "author": ["-m", "labsupport.authoring", "author"],
     "bench": [os.path.join("tests", "benchmarks")],

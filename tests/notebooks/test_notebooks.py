@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import nbformat
 import pytest
 
+from labsupport.authoring import __main__ as commands
 from labsupport.authoring import notebooks as authoring
 from labsupport.drawing import figure
 
@@ -64,15 +65,15 @@ def test_check_fails_on_another_form(tmp_path):
     good = GOOD
     path = tmp_path / good.name
     path.write_text(good.read_text(encoding="utf-8") + "\n")
-    assert authoring.main("check", [str(good)]) == 0
-    assert authoring.main("check", [str(path)]) == 1
+    assert commands.main("check", [str(good)]) == 0
+    assert commands.main("check", [str(path)]) == 1
 
 
 def test_what_is_no_lesson_is_named(tmp_path, capsys):
     other = tmp_path / "other.ipynb"
     other.write_text("{}")
     for name in (other, tmp_path / authoring.lessons()[0].name):
-        assert authoring.main("check", [str(name)]) == 2
+        assert commands.main("check", [str(name)]) == 2
         assert f"{name} is no lesson: " in capsys.readouterr().err
 
 

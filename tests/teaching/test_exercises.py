@@ -212,6 +212,7 @@ def test_a_coroutine_that_is_not_awaited_is_named(doubling):
         asyncio.sleep(0)
         return 6
 
+    gc.collect()  # what other tests have left complains now
     with warnings.catch_warnings(record=True) as caught:
         result = asyncio.run(machinery.check("E99.1", forgets))
     assert result.state == "not yet" and "sleep() is called" in result.message
@@ -226,6 +227,7 @@ def test_an_error_beside_it_does_not_hide_a_warning(doubling, use):
     exec("async def answer(number):\n"
          f"    pending = asyncio.sleep(0)\n    {use}", answer)
 
+    gc.collect()  # what other tests have left complains now
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         result = asyncio.run(machinery.check("E99.1", answer["answer"]))
