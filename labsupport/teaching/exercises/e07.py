@@ -137,7 +137,7 @@ BOTH = f"{SAVEPOINT}\n{ADD}"
                       "the caller commits"),
     ),
     also_right=(
-        "async def take_in(session, rows):\n"
+        "async def take_in_artists(session, rows):\n"
         "    taken = 0\n"
         "    for row in rows:\n"
         "        if await session.get(Artist, row['id']) is None:\n"
@@ -145,14 +145,14 @@ BOTH = f"{SAVEPOINT}\n{ADD}"
         "            await session.flush()\n"
         "            taken += 1\n"
         "    return taken",
-        "async def take_in(session, rows):\n"
+        "async def take_in_artists(session, rows):\n"
         "    from sqlalchemy.dialects.postgresql import insert\n"
         "    await session.flush()\n"
         "    done = await session.scalars(\n"
         "        insert(Artist).on_conflict_do_nothing()\n"
         "        .returning(Artist.id), [*rows])\n"
         "    return len(done.all())",
-        "async def take_in(session, rows):\n"
+        "async def take_in_artists(session, rows):\n"
         "    taken = 0\n"
         "    for row in rows:\n"
         "        savepoint = await session.begin_nested()\n"
