@@ -1,0 +1,58 @@
+"""Functions of your notebook, run as tests by pytest in a process of its own.
+
+    print(run_tests(planned_loads, test_page))
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from .sources import program
+
+SECONDS = 60
+
+
+@dataclass(frozen=True)
+class TestRun:
+    """What pytest said: test → ``"passed"`` or ``"failed"``, and why."""
+
+    __test__ = False  # of pytest's: this is no test
+
+    outcomes: dict[str, str]
+    why: tuple[str, ...]
+
+    def __repr__(self):
+        return "\n".join([*(f"{name} {outcome}" for name, outcome
+                            in self.outcomes.items()), *self.why])
+
+
+def run_tests(*functions):
+    """Run test functions, and the fixtures among them; returns a TestRun.
+
+    They are written to a file with all that they use (see sources.program).
+    Raises RuntimeError if pytest ran no test.
+    """
+    with tempfile.TemporaryDirectory(prefix="lab-tests-") as folder:
+        Path(folder, "test_it.py").write_text(
+            "\n\n".join(dict.fromkeys(map(program, functions))) + "\n")
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-v", "--tb=short",
+             "--color=no", "-p", "no:cacheprovider", "--rootdir", folder,
+             "-c", os.devnull, "test_it.py"],
+            cwd=folder, capture_output=True, text=True, timeout=SECONDS,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(
+                filter(None, sys.path)), "PYTEST_ADDOPTS": ""})
+    outcomes = {name: outcome.lower() for name, outcome in re.findall(
+        r"^test_it\.py::(\S+) (PASSED|FAILED|ERROR)", done.stdout, re.M)}
+    if not outcomes:
+        raise RuntimeError("pytest ran no test: "
+                           + (done.stdout + done.stderr)[-500:])
+    # An error at the end of a test is that of a fixture, after its yield.
+    outcomes |= dict.fromkeys(re.findall(
+        r"^ERROR test_it\.py::(\S+)", done.stdout, re.M), "failed")
+    why = re.findall(r"^E   +(.+)$", done.stdout, re.M)
+    return TestRun(outcomes, tuple(why))

@@ -1,0 +1,164 @@
+"""Checks of ``09_eager_loading``."""
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from ...schema import Album, Artist, Track
+from ...trace.observe import observe
+from . import Misconception, NotYet, exercise, shop
+from .refused import reading
+
+OPTION = ("    statement = statement.options(\n"
+          "        selectinload(Artist.albums).selectinload(Album.tracks))")
+SEND = "    artists = (await session.scalars(statement)).all()"
+ADVICE = {
+    "albums": "load it with the statement.",
+    "tracks": "a loader for the second level hangs on the first: "
+              "selectinload(…).selectinload(…)."}
+
+
+@exercise(
+    "E09.1",
+    hints=(
+        "Two levels need two loaders, and the statement takes both.",
+        "selectinload(Artist.albums) returns something that has loaders, "
+        "too.",
+        "statement.options(selectinload(Artist.albums)"
+        ".selectinload(Album.tracks))",
+    ),
+    misconceptions=(
+        Misconception(OPTION, "", "Artist.albums is not loaded"),
+        Misconception(".selectinload(Album.tracks)", "",
+                      "Album.tracks is not loaded"),
+        Misconception("statement = statement.options(", "statement.options(",
+                      "Artist.albums is not loaded"),
+        Misconception("selectinload(Artist.albums).selectinload",
+                      "joinedload(Artist.albums).joinedload", "unique()"),
+        Misconception("selectinload(Artist.albums).selectinload",
+                      "immediateload(Artist.albums).immediateload",
+                      "three are enough"),
+        Misconception(
+            f"{OPTION}\n{SEND}",
+            f"{SEND}\n    for artist in artists:\n"
+            "        for album in await artist.awaitable_attrs.albums:\n"
+            "            await album.awaitable_attrs.tracks",
+            "three are enough"),
+        Misconception(
+            f"{OPTION}\n{SEND}",
+            "    statement = (statement.join(Artist.albums)\n"
+            "        .join(Album.tracks).options(contains_eager(\n"
+            "            Artist.albums).contains_eager(Album.tracks)))\n"
+            "    artists = (await session.scalars(statement)).unique().all()",
+            "an artist without albums"),
+    ),
+    also_right=(
+        "async def catalogue(session):\n"
+        "    statement = select(Artist).options(joinedload(\n"
+        "        Artist.albums).selectinload(Album.tracks))\n"
+        "    artists = (await session.scalars(statement)).unique().all()\n"
+        "    return {artist.name: {album.title: len(album.tracks)\n"
+        "                          for album in artist.albums}\n"
+        "            for artist in artists}",
+        "async def catalogue(session):\n"
+        "    rows = await session.execute(\n"
+        "        select(Artist.name, Album.title, func.count(Track.id))\n"
+        "        .outerjoin(Artist.albums).outerjoin(Album.tracks)\n"
+        "        .group_by(Artist.name, Album.title))\n"
+        "    found = {}\n"
+        "    for name, title, number in rows:\n"
+        "        found.setdefault(name, {})\n"
+        "        if title is not None:\n"
+        "            found[name][title] = number\n"
+        "    return found",
+    ),
+)
+async def two_levels_three_statements(answer):
+    async with shop() as engine, AsyncSession(engine) as session:
+        right = {name: {} for name in await session.scalars(
+            select(Artist.name))}
+        for name, title, number in await session.execute(
+                select(Artist.name, Album.title, func.count(Track.id))
+                .join(Artist.albums).join(Album.tracks)
+                .group_by(Artist.name, Album.title)):
+            right[name][title] = number
+        with observe(engine) as trace, reading(**ADVICE):
+            found = await answer(session)
+    if not isinstance(found, dict) or found.keys() != right.keys():
+        raise NotYet("return a dictionary with each artist's name, and an "
+                     "empty dictionary for an artist without albums.")
+    for name, albums in right.items():
+        if found[name] != albums:
+            raise NotYet(f"{name!r} has {albums}, your dictionary says "
+                         f"{found[name]!r:.60}.")
+    if (sent := len(trace.queries())) > 3:
+        raise NotYet(f"it sends {sent} statements for {len(right)} artists; "
+                     "three are enough.")
+    return "two levels, in three statements or fewer."
+
+
+PART = "    part = Album.tracks.and_(Track.seconds > seconds)"
+LOAD = "    statement = select(Album).options(selectinload(part))"
+
+
+@exercise(
+    "E09.2",
+    hints=(
+        "Which choose albums, and which choose tracks: WHERE, or the loader?",
+        "A relationship in a loader takes conditions.",
+        "selectinload(Album.tracks.and_(Track.seconds > seconds))",
+    ),
+    misconceptions=(
+        Misconception(PART, "    part = Album.tracks", "longer than"),
+        Misconception(
+            f"{PART}\n{LOAD}",
+            "    statement = (select(Album).join(Album.tracks)\n"
+            "        .where(Track.seconds > seconds).distinct()\n"
+            "        .options(selectinload(Album.tracks)))",
+            "without a long track"),
+        Misconception("Track.seconds > seconds", "Track.seconds >= seconds",
+                      "longer than"),
+        Misconception("Track.seconds > seconds", "Track.seconds > 200",
+                      "longer than"),
+        Misconception("options(selectinload(part))",
+                      "options(immediateload(part))", "longer than"),
+    ),
+    also_right=(
+        "async def long_tracks(session, seconds):\n"
+        "    statement = select(Album).options(selectinload(Album.tracks))\n"
+        "    albums = (await session.scalars(statement)).all()\n"
+        "    return {album.title: [track.title for track in album.tracks\n"
+        "                          if track.seconds > seconds]\n"
+        "            for album in albums}",
+        "async def long_tracks(session, seconds):\n"
+        "    part = Album.tracks.and_(Track.seconds > seconds)\n"
+        "    statement = select(Album).outerjoin(part).options(\n"
+        "        contains_eager(Album.tracks))\n"
+        "    albums = (await session.scalars(statement)).unique().all()\n"
+        "    return {album.title: [track.title for track in album.tracks]\n"
+        "            for album in albums}",
+    ),
+)
+async def the_long_ones_only(answer):
+    async with shop() as engine, AsyncSession(engine) as session:
+        tracks = (await session.execute(
+            select(Album.title, Track.title, Track.seconds)
+            .join(Track.album).order_by(Track.seconds))).all()
+        # One is exactly that long; some albums have none that is longer.
+        limit = tracks[len(tracks) * 3 // 4].seconds
+        right = {album: set() for album, _, _ in tracks}
+        for album, title, seconds in tracks:
+            if seconds > limit:
+                right[album].add(title)
+        with observe(engine) as trace, reading(tracks=ADVICE["albums"]):
+            found = await answer(session, limit)
+    if not isinstance(found, dict) or found.keys() != right.keys():
+        raise NotYet("return a dictionary with the title of each album; one "
+                     "without a long track has an empty list.")
+    for album, titles in right.items():
+        if set(found[album]) != titles or len(found[album]) != len(titles):
+            raise NotYet(
+                f"of {album!r}, {len(titles)} tracks are longer than {limit} "
+                f"seconds; your list has {len(found[album])}.")
+    if (sent := len(trace.queries())) > 2:
+        raise NotYet(f"it sends {sent} statements; two are enough.")
+    return "each album is there, with its long tracks alone."
