@@ -22,7 +22,9 @@ IN_CI = os.environ.get("CI") == "true"
 FIRST = ("tests/notebooks/test_play.py", "tests/browser",
          "tests/notebooks/test_sqlalchemy_20.py",
          "tests/notebooks/test_bare.py", "notebooks")
-QUICK = ("tests/notebooks/test_structure.py", "tests/teaching")
+QUICK = ("tests/notebooks/test_structure.py",
+         "tests/teaching/test_claims.py", "tests/teaching/test_exercises.py",
+         "tests/teaching/test_predictions.py")
 
 
 def pytest_addoption(parser):

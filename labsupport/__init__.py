@@ -12,8 +12,10 @@ _HOME = {
     "compare": "measuring.comparison",
     "engine_anatomy": "instruments.engine_anatomy",
     "expect_failure": "notebook.failures",
+    "explain": "teaching.explain",
     "hint": "teaching.exercises",
     "lag_meter": "instruments.lag_meter",
+    "load_ipython_extension": "teaching.explain.extension",
     "mysql": "databases",
     "observe": "trace.observe",
     "open_loop": "measuring.load",
@@ -26,6 +28,7 @@ _HOME = {
     "sqlite": "databases",
     "trace_switches": "instruments.switches",
     "unless_missing": "measuring.driver_endings",
+    "unload_ipython_extension": "teaching.explain.extension",
 }
 
 __all__ = sorted(_HOME)

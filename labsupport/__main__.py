@@ -19,6 +19,7 @@ TOOLS = {  # command → the words after the Python of .venv
     "test": ["-m", "pytest", "-n", "3"],
     "check": ["-m", "labsupport.authoring", "check"],
     "author": ["-m", "labsupport.authoring", "author"],
+    "explain": ["-m", "labsupport.teaching.explain"],
     "bench": [os.path.join("tests", "benchmarks")],
 }
 
@@ -30,6 +31,7 @@ USAGE = """usage: python3 -m labsupport COMMAND [ARGUMENTS]
            yours is kept beside it
   test     prove every lesson; ARGUMENTS go to pytest; the first one to try
            is --quick
+  explain  say what an exception means: explain < traceback.txt
 
 For who writes lessons:
 

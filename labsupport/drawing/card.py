@@ -14,12 +14,12 @@ class Card:
     ``tone`` is a key of ``looks.TONES``, ``title`` one line (str), ``rows``
     are pairs of a label and a text (str); one without a label belongs to
     the row above. ``code`` and ``strong`` have the labels of texts that are
-    code, or weigh more.
+    code, or weigh more; ``links`` maps labels to where their text leads.
     """
 
-    def __init__(self, tone, title, rows=(), code=(), strong=()):
+    def __init__(self, tone, title, rows=(), code=(), strong=(), links=()):
         self.tone, self.title, self.rows = tone, title, list(rows)
-        self.code, self.strong = code, strong
+        self.code, self.strong, self.links = code, strong, dict(links)
 
     def __repr__(self):
         width = max((len(label) for label, _ in self.rows), default=0)
@@ -44,6 +44,8 @@ class Card:
             shown = f"<code>{shown}</code>"
         if label in self.strong:
             shown = f"<b>{shown}</b>"
+        if label in self.links:
+            shown = f'<a href="{escape(self.links[label])}">{shown}</a>'
         if not label:
             return f'<div style="margin-left:2em">{shown}</div>'
         return f"<div><i>{escape(label)}</i> {shown}</div>"

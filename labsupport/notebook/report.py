@@ -1,5 +1,7 @@
 """The first cell of a lesson: what it stands on."""
 
+from IPython import get_ipython
+
 from ..environment import release_series, require_versions
 from .failures import ignore_refused_waits
 from .interrupts import keep_interruptible
@@ -15,6 +17,8 @@ def report(*databases):
     require_versions()
     keep_interruptible()
     ignore_refused_waits()
+    if shell := get_ipython():
+        shell.extension_manager.load_extension("labsupport")
     print(f"SQLAlchemy {release_series()}")
     for database in databases:
         print(database)
