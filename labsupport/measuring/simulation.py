@@ -283,7 +283,11 @@ class _Simulation:
         elif at_once:
             self.ask(user)
         else:
-            self.woken.append((self.ask, user))
+            self.woken.append((self.closed, user))
+
+    def closed(self, user):
+        """``async with`` closes in a task: its end takes one turn more."""
+        self.woken.append((self.ask, user))
 
 
 def simulate(pool, users):

@@ -6,6 +6,7 @@ aiotools were tried: each rounds time, to 1 ms or 1 µs.
 """
 
 import asyncio
+import heapq
 import itertools
 import math
 import selectors
@@ -15,6 +16,7 @@ from unittest import mock
 
 import sqlalchemy.pool.base
 from sqlalchemy import exc
+from sqlalchemy.dialects import registry
 from sqlalchemy.engine import AdaptedConnection, default
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
@@ -55,7 +57,6 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._clock_resolution = math.ulp(self._now)
 
     def call_at(self, when, callback, *args, context=None):
-        import heapq
         timer = _Timer(when, callback, args, self, context)
         timer.number = next(self._numbers)
         heapq.heappush(self._scheduled, timer)
@@ -155,7 +156,6 @@ class Dialect(default.DefaultDialect):
 
 def engine(driver, **options):
     """An AsyncEngine on ``driver``."""
-    from sqlalchemy.dialects import registry
     registry.register("waiting", __name__, "Dialect")
     return create_async_engine("waiting://", module=driver, **options)
 
