@@ -1,6 +1,6 @@
 """A pool's queue, simulated: who waits, for how long, and who gives up.
 
-    run = simulate(Pool(pool_size=5, max_overflow=0), one_each(times, holds))
+    run = simulate(Pool(pool_size=5, max_overflow=0), OneEach(times, holds))
     run.waits, run.outcomes, run.at(1.5)
 
 It is an event queue: time jumps from one event to the next. No event loop
@@ -20,100 +20,12 @@ a slider.
 """
 
 from collections import deque
-from collections.abc import Sequence
 from heapq import heappop, heappush
-from typing import NamedTuple
 
-SERVED, TIMED_OUT, FAILED = "served", "timed out", "failed"
+from .pool_run import FAILED, SERVED, TIMED_OUT, OneEach, Run
+from .queue_in_order import in_order
+
 ASK, CONNECTED, PINGED, DEADLINE, LEAVE = range(5)
-
-
-class Pool(NamedTuple):
-    """Options of the engine (seconds, SQLAlchemy's defaults), and a driver.
-
-    ``connect`` and ``ping`` are the seconds that a connect and a pre-ping
-    take. ``refused`` are numbers of connects, from 0, that fail.
-    """
-
-    pool_size: int = 5
-    max_overflow: int = 10
-    pool_timeout: float = 30.0
-    pool_recycle: float = -1
-    pool_pre_ping: bool = False
-    pool_use_lifo: bool = False
-    connect: float = 0.0
-    ping: float = 0.0
-    refused: frozenset = frozenset()
-
-
-class User(NamedTuple):
-    """Asks at second ``comes``, and again when done, a time per hold.
-
-    ``holds`` (seconds, above 0) are how long each connection is kept,
-    ``pause`` the seconds between. With ``explicit``, the connection goes
-    back by ``await connection.close()``, not at the end of ``async with``:
-    then a user without a pause asks again before anybody wakes.
-    """
-
-    comes: float
-    holds: Sequence
-    pause: float = 0.0
-    explicit: bool = False
-
-
-class State(NamedTuple):
-    """Requests (lists of numbers) and connections (counts) at a moment."""
-
-    waiting: list  # neither a connection nor the right to open one
-    preparing: list  # the connection is being opened, or pinged
-    served: list  # has a connection
-    live: int  # connections
-
-
-class Run:
-    """What became of each request, in columns of the same order.
-
-    Requests have numbers from 0, in the order in which they came. Columns,
-    in seconds: ``came``; ``chosen``, when the pool let it through; ``got``
-    the connection; ``left``. None stands where it never got so far.
-    ``outcomes``: SERVED, TIMED_OUT or FAILED. ``users``: whose it is.
-
-    ``opened`` and ``closed`` are (second, connection) pairs, ``pings`` are
-    seconds. A connection that is recycled gets a new number.
-    """
-
-    def __init__(self):
-        self.users, self.came, self.chosen = [], [], []
-        self.got, self.left, self.outcomes = [], [], []
-        self.opened, self.closed, self.pings = [], [], []
-
-    @property
-    def waits(self):
-        """Seconds that each served request waited, connecting included."""
-        return [got - came for came, got in zip(self.came, self.got)
-                if got is not None]
-
-    @property
-    def latencies(self):
-        """Seconds from the asking to the giving back, of all requests."""
-        return [left - came for came, left in zip(self.came, self.left)]
-
-    def count(self, outcome):
-        """How many requests ended so."""
-        return self.outcomes.count(outcome)
-
-    def at(self, second):
-        """The State at ``second``, just after what happens then."""
-        waiting, preparing, served = [], [], []
-        for number, came in enumerate(self.came):
-            if came <= second < self.left[number]:
-                chosen, got = self.chosen[number], self.got[number]
-                (waiting if chosen is None or second < chosen else
-                 preparing if got is None or second < got else
-                 served).append(number)
-        live = sum(at <= second for at, _ in self.opened) - sum(
-            at <= second for at, _ in self.closed)
-        return State(waiting, preparing, served, live)
 
 
 class _Record:
@@ -291,11 +203,11 @@ class _Simulation:
 
 
 def simulate(pool, users):
-    """The Run of ``users`` (User or tuple, in any number) on a Pool."""
-    return _Simulation(
-        pool, [User(*user) for user in users]).all_events()
+    """The Run of ``users`` (OneEach, or a list of User) on a Pool.
 
-
-def one_each(times, holds):
-    """Users for an open loop: each comes at its time and asks once."""
-    return [User(comes, (hold,)) for comes, hold in zip(times, holds)]
+    OneEach takes a tenth of the time, unless connections grow too old or
+    are refused.
+    """
+    if isinstance(users, OneEach) and (run := in_order(pool, users)):
+        return run
+    return _Simulation(pool, list(users)).all_events()

@@ -10,15 +10,16 @@ from measuring.virtual_time import VirtualLoop, real_run
 
 from labsupport.measuring import simulation
 from labsupport.measuring.load_process import arrivals
-from labsupport.measuring.simulation import (
+from labsupport.measuring.pool_run import (
     FAILED,
     SERVED,
     TIMED_OUT,
+    OneEach,
     Pool,
     User,
-    one_each,
-    simulate,
 )
+from labsupport.measuring.queue_in_order import in_order
+from labsupport.measuring.simulation import simulate
 
 POOLS = st.builds(
     Pool,
@@ -58,6 +59,7 @@ def columns(run):
 
 def same(pool, users):
     """Fails unless both say the same, to the last bit."""
+    users = list(users)
     assert columns(simulate(pool, users)) == columns(real_run(pool, users))
 
 
@@ -71,6 +73,28 @@ def property_of(examples, *phases):
 
 
 test_any_pool_and_any_crowd = property_of(1000)
+
+
+@settings(max_examples=200, deadline=None, database=None, derandomize=True)
+@given(POOLS, crowds(), st.integers(1, 8))
+def test_the_short_way_for_those_who_ask_once(pool, users, busy):
+    pool = pool._replace(pool_recycle=-1, refused=frozenset())
+    users = OneEach([user.comes for user in users],
+                    [user.holds[0] * busy for user in users])
+    short = in_order(pool, users)
+    assert vars(short) == vars(simulate(pool, list(users)))
+    assert columns(short) == columns(real_run(pool, list(users)))
+
+
+def test_the_short_way_leaves_what_it_cannot_decide():
+    users = OneEach([0.0, 1.0], [1.0, 1.0])  # one comes as the other leaves
+    assert in_order(Pool(1, 0), users) is None
+    assert in_order(Pool(2, 0), users) is None
+    assert in_order(Pool(pool_recycle=1), users) is None
+    assert in_order(Pool(refused=frozenset({0})), users) is None
+    for pool in Pool(1, 0), Pool(2, 0):
+        assert simulate(pool, users).waits == [0.0, 0.0]
+        same(pool, list(users))
 
 
 # What the property would notice: rules of the queue, left out.
@@ -125,7 +149,7 @@ def test_a_rule_left_out_is_noticed(monkeypatch, rule):
 def test_a_freed_place_wakes_nobody():
     pool = Pool(1, 0, pool_timeout=5.0, connect=1.0,
                 refused=frozenset({0}))
-    users = one_each([0.0, 0.5], [0.2, 0.2])
+    users = OneEach([0.0, 0.5], [0.2, 0.2])
     run = simulate(pool, users)
     same(pool, users)
     assert run.outcomes == [FAILED, SERVED]
@@ -153,8 +177,8 @@ def test_close_lets_the_fast_ones_starve_the_others(explicit):
 
 def test_a_connect_longer_than_recycle_is_made_twice():
     pool = Pool(pool_recycle=0, connect=0.5)
-    same(pool, one_each([0.0], [1.0]))
-    run = simulate(pool, one_each([0.0], [1.0]))
+    same(pool, OneEach([0.0], [1.0]))
+    run = simulate(pool, OneEach([0.0], [1.0]))
     assert run.opened == [(0.5, 0), (1.0, 1)] and run.got == [1.0]
 
 
@@ -162,7 +186,7 @@ def test_a_connect_longer_than_recycle_is_made_twice():
 def test_lifo_lets_those_beyond_the_need_grow_old(lifo, connects):
     # Two at once, then one at a time: with LIFO the first is never asked.
     times = [0.0, 0.1, 1.0, 2.0, 3.0, 4.0]
-    users = one_each(times, [0.3] * len(times))
+    users = OneEach(times, [0.3] * len(times))
     pool = Pool(2, 0, pool_recycle=2.5, pool_use_lifo=lifo)
     same(pool, users)
     assert len(simulate(pool, users).opened) == connects
@@ -170,7 +194,7 @@ def test_lifo_lets_those_beyond_the_need_grow_old(lifo, connects):
 
 def test_a_state_adds_up():
     due = list(arrivals(30, 10, True, 1))
-    run = simulate(Pool(3, 1), one_each(due, [0.15] * len(due)))
+    run = simulate(Pool(3, 1), OneEach(due, [0.15] * len(due)))
     for tenth in range(120):
         state = run.at(tenth / 10)
         assert len(state.served) <= state.live <= 4

@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 from sqlalchemy.util import await_only
 
-from labsupport.measuring.simulation import FAILED, SERVED, TIMED_OUT, Run
+from labsupport.measuring.pool_run import FAILED, SERVED, TIMED_OUT, Run
 
 
 class _Timer(TimerHandle):
