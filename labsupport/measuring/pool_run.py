@@ -23,6 +23,12 @@ class Pool(NamedTuple):
     ping: float = 0.0
     refused: frozenset = frozenset()
 
+    @property
+    def options(self):
+        """The arguments (dict) of ``create_async_engine``."""
+        return {name: value for name, value in self._asdict().items()
+                if name.startswith(("pool_", "max_"))}
+
 
 class User(NamedTuple):
     """Asks at second ``comes``, and again when done, a time per hold.

@@ -182,9 +182,7 @@ def real_run(pool, users):
         run.outcomes[number] = outcome
 
     async def main():
-        real = engine(driver, **{
-            name: value for name, value in pool._asdict().items()
-            if name.startswith(("pool_", "max_"))})
+        real = engine(driver, **pool.options)
 
         async def kept(connection, number, hold):
             run.got[number] = loop.time()
