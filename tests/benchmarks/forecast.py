@@ -1,10 +1,10 @@
 """How far a forecast of latencies is from the run, beside the formula.
 
-    python3 -m labsupport bench forecast [takes three minutes]
+    python3 -m labsupport bench forecast
 
 Pools of 2, 5 and 10 connections at 60, 80 and 95 % of what they can serve,
-8 s each, with 100 ms on average per hold. Goal: a median error of the 95th
-percentile of at most 10 %.
+8 s each, with 100 ms on average per hold: three minutes in all. Goal: a
+median error of the 95th percentile of at most 10 %.
 """
 
 import asyncio
@@ -35,12 +35,12 @@ async def main():
         latency.append(abs(mean(found.predicted) / seen - 1))
         formula.append(abs((mmc(rate, hold, size).wait + hold) / seen - 1))
         print(f"{size:>3} connections, {load:.0%} load: " + ", ".join(
-            f"p{part:.0%} {found.error(part):+.1%}" for part in PARTS)
+            f"p{part * 100:.0f} {found.error(part):+.1%}" for part in PARTS)
             + f"; client CPU {found.load.cpu:.0%}", flush=True)
     await db.drop()
     print("\nmedian error")
     for part in PARTS:
-        print(f"  p{part:<8.0%}{median(errors[part]):.1%}")
+        print(f"  p{part * 100:<8.0f}{median(errors[part]):.1%}")
     print(f"  mean     {median(latency):.1%}; "
           f"by the formula M/M/c {median(formula):.1%}")
 

@@ -192,6 +192,16 @@ def test_lifo_lets_those_beyond_the_need_grow_old(lifo, connects):
     assert len(simulate(pool, users).opened) == connects
 
 
+@settings(max_examples=100, deadline=None, database=None, derandomize=True)
+@given(POOLS, crowds(), st.integers(0, 2 ** 32))
+def test_as_many_wait_at_any_moment(pool, users, seed):
+    chance = Random(seed)
+    looks = sorted(chance.uniform(0, 3) for _ in range(20))
+    run = simulate(pool, users)
+    assert real_run(pool, users, looks).lines == [
+        len(run.at(second).waiting) for second in looks]
+
+
 def test_a_state_adds_up():
     due = list(arrivals(30, 10, True, 1))
     run = simulate(Pool(3, 1), OneEach(due, [0.15] * len(due)))

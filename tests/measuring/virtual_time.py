@@ -160,10 +160,14 @@ def engine(driver, **options):
     return create_async_engine("waiting://", module=driver, **options)
 
 
-def real_run(pool, users):
-    """What ``simulate`` says, from the real thing: a Run."""
+def real_run(pool, users, looks=()):
+    """What ``simulate`` says, from the real thing: a Run.
+
+    At each second of ``looks`` its ``lines`` get the length of the line.
+    """
     loop = VirtualLoop()
     run = Run()
+    run.lines = []
     driver = Driver(pool, run, loop.time)
 
     async def ask(held, user, hold):
@@ -209,9 +213,15 @@ def real_run(pool, users):
         def come(number, user):
             tasks.append(loop.create_task(one(number, user)))
 
+        def look():
+            line = real.pool._pool._queue._getters
+            run.lines.append(sum(not getter.done() for getter in line))
+
+        for second in looks:
+            loop.call_at(second, look)
         for number, user in enumerate(users):
             loop.call_at(user.comes, come, number, user)
-        await asyncio.sleep(max(user.comes for user in users))
+        await asyncio.sleep(max([*looks, *(user.comes for user in users)]))
         await asyncio.sleep(0)
         await asyncio.gather(*tasks)
 
