@@ -27,19 +27,22 @@ from .simulation import simulate
 PILOT = 2  # seconds
 NEW, NEW_RATE = 1, 10  # seconds, and a second, of new connections
 ROOM = 50  # connections of a pilot: nobody should wait
-# Of one core. From here on requests wait for the event loop as well.
-BUSY = 0.7
+# Requests wait for the event loop as well if it uses so much of its core,
+# or if others leave it too little: then every twentieth starts late, by this
+# part of a hold at least.
+BUSY, LATE = 0.7, 0.2
 
 
 @dataclass(frozen=True)
 class Forecast:
     """A run of the real pool, beside the simulated one.
 
-    ``pool`` has the ``connect`` that the pilot found, and ``overhead`` is
-    how many seconds a connection is out beyond the hold.
+    ``pool`` has the ``connect`` that the pilot found; ``hold`` is what was
+    asked for, ``overhead`` how many seconds a connection is out beyond it.
     """
 
     pool: Pool
+    hold: float
     overhead: float
     run: Run
     load: OpenLoop
@@ -66,9 +69,18 @@ class Forecast:
                 / self.measured.quantile(part) - 1)
 
     @property
+    def late(self):
+        """Seconds, 95th percentile, from when a request was due to its start.
+
+        Nothing but the event loop lies between, and the CPU that it needs.
+        """
+        return Latency(sorted(
+            began - due for due, began, _ in self.load.times)).p95
+
+    @property
     def cpu_is_the_limit(self):
-        """Whether the load process was short of CPU: it has one core."""
-        return self.load.cpu >= BUSY
+        """Whether requests waited for CPU, not for the pool alone."""
+        return self.load.cpu >= BUSY or self.late >= LATE * self.hold
 
     def __repr__(self):
         lines = [f"{'':<10}{'predicted':>10}{'measured':>10}"]
@@ -78,8 +90,10 @@ class Forecast:
                   for part in (.5, .95, .99)]
         lines.append("{:<10}{:>10}{:>10}".format("timeouts", *self.timeouts))
         if self.cpu_is_the_limit:
-            lines.append("The CPU is the limit, not the pool: the client "
-                         f"used {self.load.cpu:.0%} of its core.")
+            lines.append("The CPU is the limit, not the pool alone: the client"
+                         f" used {self.load.cpu:.0%} of its core, and every "
+                         f"20th request began {self.late * 1000:.0f} ms late "
+                         "or more.")
         return "\n".join(lines)
 
 
@@ -156,4 +170,4 @@ async def forecast(url, pool, *, rate, seconds, hold, seed=1, costs=None):
         crowd.times, [each + overhead for each in crowd.holds]))
     load = await open_loop(_sleeper(crowd.holds, pool.options), url,
                            rate=rate, seconds=seconds, seed=seed)
-    return Forecast(pool, overhead, run, load)
+    return Forecast(pool, hold, overhead, run, load)
