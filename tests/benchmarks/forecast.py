@@ -36,7 +36,7 @@ async def main():
         formula.append(abs((mmc(rate, hold, size).wait + hold) / seen - 1))
         print(f"{size:>3} connections, {load:.0%} load: " + ", ".join(
             f"p{part * 100:.0f} {found.error(part):+.1%}" for part in PARTS)
-            + f"; client CPU {found.load.cpu:.0%}", flush=True)
+            + "; the CPU is the limit" * found.cpu_is_the_limit, flush=True)
     await db.drop()
     print("\nmedian error")
     for part in PARTS:
