@@ -95,10 +95,12 @@ class OpenLoop:
     ``intended`` counts from when an operation was due, as its user does;
     ``actual`` from when it began, which leaves out the wait for that
     (coordinated omission). ``failures`` counts exceptions by type name;
-    ``times`` has (due, began, ended) in seconds from the beginning.
+    ``times`` has (due, began, ended) in seconds from the beginning. ``cpu``
+    is the part of one core that the load process used meanwhile.
     """
 
-    def __init__(self, rows):
+    def __init__(self, rows, cpu):
+        self.cpu = cpu
         self.times = [(due, began, ended) for due, began, ended, _ in rows]
         self.failures = Counter(name for *_, name in rows if name)
         self.intended = Latency(sorted(
@@ -134,7 +136,7 @@ async def open_loop(function, url, *, rate, seconds, users=None,
     in_range("rate × seconds", rate * seconds, MOST)
     if users is not None:
         in_range("users", users, MOST, whole=True)
-    rows = await in_process(
+    rows, cpu = await in_process(
         {"loop": "open", "rate": rate, "seconds": seconds, "users": users,
          "poisson": poisson, "seed": seed, "candidates": [
              Candidate(function, url).job(function.__name__)]},
@@ -142,7 +144,7 @@ async def open_loop(function, url, *, rate, seconds, users=None,
     if not rows:
         raise ValueError(f"Nothing came due in {seconds} s at a rate of "
                          f"{rate}: take more seconds, or a higher rate.")
-    return OpenLoop(rows)
+    return OpenLoop(rows, cpu)
 
 
 def in_range(name, given, most, whole=False):

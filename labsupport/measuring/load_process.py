@@ -145,10 +145,13 @@ def arrivals(rate, seconds, poisson, seed):
 
 
 async def scheduled(operation, job, tell):
-    """A row per operation: [due s, started s, ended s, failure or None]."""
+    """Rows, and the CPU time of this process per second of wall time.
+
+    A row per operation: [due s, started s, ended s, failure or None].
+    """
     rows, clock = [], time.perf_counter
     free = asyncio.Semaphore(job["users"] or sys.maxsize)
-    begin = clock()
+    begin, cpu = clock(), time.process_time()
 
     async def one(due):
         started, failure = clock() - begin, None
@@ -174,7 +177,7 @@ async def scheduled(operation, job, tell):
             await free.acquire()
             group.create_task(one(due))
     reporter.cancel()
-    return rows
+    return rows, (time.process_time() - cpu) / (clock() - begin)
 
 
 def work(job, tell):

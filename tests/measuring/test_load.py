@@ -264,7 +264,7 @@ def test_failures_are_counted():
 
 
 def test_quantiles_by_hand():
-    run = OpenLoop([(0, 1, 1 + number, None) for number in range(1, 101)])
+    run = OpenLoop([(0, 1, 1 + number, None) for number in range(1, 101)], .5)
     assert (run.actual.p50, run.actual.p95, run.actual.p99) == (50, 95, 99)
     assert run.intended.p50 == 51
 
