@@ -16,6 +16,7 @@ _HOME = {
     "hint": "teaching.exercises",
     "lag_meter": "instruments.lag_meter",
     "load_ipython_extension": "teaching.explain.extension",
+    "loader_explorer": "widgets.loader_explorer",
     "mysql": "databases",
     "observe": "trace.observe",
     "open_loop": "measuring.load",
