@@ -116,6 +116,7 @@ class LoaderExplorer(VBox):
         """
         size = (self.artists.value, self.albums.value, self.tracks.value)
         way, depth = self.way.value, self.depth.value
+        latency = self.latency.value / 1000
         if self._size != size:
             self._size = None
             await seed(self._engine, grown(*size))
@@ -123,7 +124,7 @@ class LoaderExplorer(VBox):
         with counted(self._engine) as cost:
             await load(self._engine, way, depth)
         began = time.perf_counter()
-        with slowed(self._engine, self.latency.value / 1000):
+        with slowed(self._engine, latency):
             await load(self._engine, way, depth)
         self.ran = {"statements": cost.statements, "rows": cost.rows,
                     "bytes": cost.bytes,
@@ -134,8 +135,7 @@ class LoaderExplorer(VBox):
 
     async def end(self):
         """End a run, close the connections and drop the database."""
-        if self._task:
-            self._task.cancel()
+        if self._task and self._task.cancel():
             await asyncio.wait([self._task])
         await self._engine.dispose()
         await self._database.drop(force=True)
@@ -167,6 +167,8 @@ class LoaderExplorer(VBox):
 
     def _moved(self, _change):
         self.ran = None
+        if self._task:  # one that begins after the move goes on
+            self._loop.call_soon_threadsafe(self._task.cancel)
         self._draw()
 
     def _draw(self, note=""):
@@ -187,28 +189,26 @@ class LoaderExplorer(VBox):
 
     def _pressed(self, _button):
         # A callback may come on another thread, with another loop.
-        self._loop.call_soon_threadsafe(self._begin)
+        self._loop.call_soon_threadsafe(self._begin_or_stop)
 
-    def _begin(self):
-        if self._task and not self._task.done():
-            self._draw("It runs already.")
-            return
-        self._task = self._loop.create_task(self._run_and_tell())
+    def _begin_or_stop(self):
+        if not (self._task and self._task.cancel()):
+            self._task = self._loop.create_task(self._run_and_tell())
 
     async def _run_and_tell(self):
-        asked = [control.value for control in self._controls]
+        self.button.description = "Stop"
         self._draw("It runs …")
         try:
             await self.run()
+            told = "It has run."
+        except asyncio.CancelledError:
+            self.ran, self._size = None, None
+            told = "It was stopped. Run loads what is set now."
         except Exception as error:  # it is shown where it was asked for
-            self._size = None
-            self._draw(f"It failed. {type(error).__name__}: {error}"[:300])
-            return
-        if asked != [control.value for control in self._controls]:
-            self.ran = None
-            self._draw("You moved meanwhile: run it again.")
-        else:
-            self._draw("It has run.")
+            self.ran, self._size = None, None
+            told = f"It failed. {type(error).__name__}: {error}"[:300]
+        self.button.description = "Run"
+        self._draw(told)
 
     def __repr__(self):
         return f"{self.figure().alt}\n{self.figure().text}"
