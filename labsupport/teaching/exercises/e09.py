@@ -165,9 +165,6 @@ async def the_long_ones_only(answer):
     return "each album is there, with its long tracks alone."
 
 
-OPTIONS = 'selectinload(Artist.albums), raiseload("*")'
-
-
 @exercise(
     "E09.3",
     hints=(
@@ -178,14 +175,17 @@ OPTIONS = 'selectinload(Artist.albums), raiseload("*")'
     misconceptions=(
         Misconception(', raiseload("*")', "", "is still tried"),
         Misconception('raiseload("*")', "raiseload(Artist.albums)",
-                      "albums are refused, too"),
+                      "conflict"),
         Misconception("selectinload(Artist.albums), ", "",
                       "albums are refused, too"),
         Misconception('raiseload("*")',
                       "selectinload(Artist.albums).selectinload(Album.tracks)",
                       "the tracks are loaded"),
-        Misconception("selectinload(Artist", "immediateload(Artist",
+        Misconception("selectinload(Artist.albums),",
+                      'immediateload(Artist.albums).raiseload("*"),',
                       "two are enough"),
+        Misconception("selectinload(Artist", "immediateload(Artist",
+                      "is still tried"),
         Misconception("selectinload(Artist", "joinedload(Artist", "unique()"),
         Misconception("select(Artist)", "select(Artist).join(Artist.albums)",
                       "every artist once"),
@@ -212,8 +212,8 @@ async def nothing_else(answer):
             with reading(albums=ADVICE["albums"]):
                 albums = [album for one in found for album in one.albums]
         except InvalidRequestError:
-            raise NotYet("the albums are refused, too: the option that loads "
-                         "them is missing, or another overrules it.") from None
+            raise NotYet("the albums are refused, too: an option has "
+                         "to load them.") from None
         try:
             [album.tracks for album in albums]
         except (MissingGreenlet, StatementError):
