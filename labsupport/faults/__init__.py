@@ -1,0 +1,5 @@
+"""Faults on purpose: of the network (``proxy``) and of the server."""
+
+from .proxy import proxy
+
+__all__ = ["proxy"]
