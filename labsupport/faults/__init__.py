@@ -1,5 +1,14 @@
 """Faults on purpose: of the network (``proxy``) and of the server."""
 
 from .proxy import proxy
+from .server import (
+    connection_limit,
+    idle_session_timeout,
+    locked,
+    read_only,
+    restart,
+    terminate_backends,
+)
 
-__all__ = ["proxy"]
+__all__ = ["connection_limit", "idle_session_timeout", "locked", "proxy",
+           "read_only", "restart", "terminate_backends"]
