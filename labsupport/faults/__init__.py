@@ -7,8 +7,9 @@ from .server import (
     locked,
     read_only,
     restart,
+    slow_query,
     terminate_backends,
 )
 
 __all__ = ["connection_limit", "idle_session_timeout", "locked", "proxy",
-           "read_only", "restart", "terminate_backends"]
+           "read_only", "restart", "slow_query", "terminate_backends"]

@@ -27,10 +27,12 @@ class Pump:
     """Carries one stream, past the toxics that act on it.
 
     ``toxics()`` gives those; ``changed()`` an Event that is set when there
-    are others. ``held`` counts the bytes that have not gone on yet.
+    are others. ``begun()`` is called when something has come. ``held``
+    counts the bytes that have not gone on yet.
     """
 
     def __init__(self, reader, writer, toxics, changed):
+        self.begun = lambda: None
         self._reader, self.writer = reader, writer
         self._toxics, self._changed = toxics, changed
         self._chunks = asyncio.Queue(AHEAD)
@@ -52,15 +54,18 @@ class Pump:
 
     async def _read(self):
         clock = asyncio.get_running_loop().time
-        data = b"more"
-        while data:
-            data = await self._reader.read(CHUNK)
+        data = await self._reader.read(CHUNK)
+        self.begun()
+        while True:
             self.held += len(data)
             began = clock()
             await self._until(lambda: began + sum(
                 toxic.busy(len(data)) for toxic in self._toxics()))
             await self._chunks.put(
                 Chunk(data, clock(), self._luck.uniform(-1, 1)))
+            if not data:
+                break
+            data = await self._reader.read(CHUNK)
 
     async def _write(self):
         while True:

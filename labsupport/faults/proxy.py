@@ -104,7 +104,11 @@ class Link:
         return self._acting(Bandwidth(stream, rate))
 
     def slow_close(self, ms, stream="upstream"):
-        """The server hears ``ms`` later that the driver has closed."""
+        """The server hears ``ms`` later that a driver is gone.
+
+        A driver that closes in good order says so (Terminate), and that is
+        not delayed: this is for one that was killed, or cut off.
+        """
         return self._acting(SlowClose(stream, ms))
 
     def timeout(self, ms=0, stream="downstream"):
@@ -116,7 +120,10 @@ class Link:
         return self._acting(Timeout(stream, ms))
 
     def reset_peer(self, ms=0):
-        """After ``ms`` every connection is reset; a later one, too."""
+        """After ``ms`` every connection is reset.
+
+        A later one as soon as the driver has sent something.
+        """
         return self._acting(ResetPeer(ms=ms))
 
     def half_close(self, stream="downstream"):
@@ -196,8 +203,11 @@ class Link:
 
     def _meet(self, toxic, connection):
         def later(ms, action):
-            self._loop.call_later(
-                ms / 1000, lambda: toxic in self._toxics and action())
+            if ms:
+                self._loop.call_later(
+                    ms / 1000, lambda: toxic in self._toxics and action())
+            else:
+                action()
 
         toxic.meet(connection, later)
 
@@ -218,8 +228,9 @@ class Link:
             "upstream": self._pump("upstream", reader, server_writer),
             "downstream": self._pump("downstream", server_reader, writer)})
         self._connections.add(connection)
-        for toxic in self._toxics:
-            self._loop.call_soon(self._meet, toxic, connection)
+        # Not at once: connect() itself would fail now and then.
+        connection.pumps["upstream"].begun = lambda: [
+            self._meet(toxic, connection) for toxic in self._toxics]
         try:
             await connection.run()
         finally:

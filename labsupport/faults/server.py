@@ -15,11 +15,14 @@ import asyncpg
 from ..databases.postgresql import PostgresDatabase
 from ..servers import ServerError
 
+PATIENCE = 5  # seconds, for a lock
 TERMINATE = """
     SELECT count(*) FILTER (WHERE pg_terminate_backend(pid, 5000))
     FROM pg_stat_activity
     WHERE datname = $1 AND pid <> pg_backend_pid()
-    AND backend_type = 'client backend' AND backend_start >= $2::text::timestamptz
+    AND usesysid IS NOT NULL AND leader_pid IS NULL  -- a client's
+    -- When another role's began is not told.
+    AND coalesce(backend_start, 'infinity') >= $2::text::timestamptz
 """
 SETTING = """
     SELECT split_part(setting, '=', 2)
@@ -76,22 +79,84 @@ async def locked(database, table):
 
     Raises ServerError if the table stays in use for 5 s.
     """
-    _check(database)
-    # Not the URL for asyncpg: PostgreSQL's own name for an option is needed.
-    async with database.connected(database.psycopg) as run:
-        await run("SET application_name = 'labsupport: locked'")
-        await run("SET lock_timeout = '5s'")
+    async with _owner(database) as run:
         await run("BEGIN")
-        try:
-            await run(f'LOCK TABLE "{table}" IN ACCESS EXCLUSIVE MODE')
-        except asyncpg.LockNotAvailableError:
-            raise ServerError(
-                f"The table {table} is in use by another transaction: end "
-                "that first.") from None
+        await _exclusively(run, table)
         try:
             yield
         finally:
             await _surely(_rollback(run))
+
+
+@asynccontextmanager
+async def slow_query(database, table, ms):
+    """Each query that reads rows of ``table`` works ``ms`` longer.
+
+    Not an INSERT. A transaction that still uses the table 5 s after the end
+    of the block is terminated. Raises ServerError if the table is in use for
+    5 s at the beginning, or if your role is one that no policy binds.
+    """
+    there = False
+    try:
+        async with _owner(database) as run:
+            await _bound_by_policies(run, database)
+            await run("BEGIN")
+            await _exclusively(run, table)
+            # Its subquery runs once a query.
+            await run(f'CREATE POLICY slow_query ON "{table}" USING '
+                      f"((SELECT pg_sleep({ms / 1000:f})::text) IS NOT NULL) "
+                      "WITH CHECK (true)")
+            await run(f'ALTER TABLE "{table}" ENABLE ROW LEVEL SECURITY, '
+                      "FORCE ROW LEVEL SECURITY")
+            there = True  # from here on nobody knows, if this is cancelled
+            await run("COMMIT")
+        yield
+    finally:
+        if there:
+            await _surely(_quick_again(database, table))
+
+
+async def _bound_by_policies(run, database):
+    (free,), = await run("SELECT rolsuper OR rolbypassrls FROM pg_roles "
+                         "WHERE rolname = current_user")
+    if free:
+        raise ServerError(
+            f"The role in {database.SHARED} is bound by no policy, which is "
+            "what makes a query slow: name an ordinary role there.")
+
+
+async def _quick_again(database, table):
+    async with _owner(database) as run:
+        await run("BEGIN")
+        try:
+            await _exclusively(run, table)
+        except ServerError:
+            await run("ROLLBACK")
+            await _terminate(run, database)
+            await run("BEGIN")
+        await run(f'DROP POLICY IF EXISTS slow_query ON "{table}"')
+        await run(f'ALTER TABLE "{table}" NO FORCE ROW LEVEL SECURITY, '
+                  "DISABLE ROW LEVEL SECURITY")
+        await run("COMMIT")
+
+
+async def _exclusively(run, table):
+    try:
+        await run(f'LOCK TABLE "{table}" IN ACCESS EXCLUSIVE MODE')
+    except asyncpg.LockNotAvailableError:
+        raise ServerError(f"The table {table} is in use by another "
+                          "transaction: end that first.") from None
+
+
+@asynccontextmanager
+async def _owner(database):
+    """A session of the role that owns the tables; it waits 5 s for a lock."""
+    _check(database)
+    # Not the URL for asyncpg: the options have PostgreSQL's own names here.
+    async with database.connected(database.psycopg) as run:
+        await run("SET application_name = 'labsupport.faults'")
+        await run(f"SET lock_timeout = '{PATIENCE}s'")
+        yield run
 
 
 async def restart(database):
@@ -99,6 +164,7 @@ async def restart(database):
 
     One of its processes is killed, as by the system when memory is short.
     PostgreSQL then ends all sessions, in each database, and starts anew.
+    What was committed before the call is kept.
     Raises ServerError on a shared server.
     """
     _check(database)
@@ -107,6 +173,9 @@ async def restart(database):
             f"A shared server is not restarted: unset {database.SHARED} and "
             "take a fresh database.")
     async with database.administered() as run:
+        # This server runs with synchronous_commit off: without this, what
+        # was committed lately would be lost.
+        await run("CHECKPOINT")
         (victim,), = await run("SELECT pg_backend_pid()")
         async with database.administered() as witness:
             os.kill(victim, getattr(signal, "SIGKILL", signal.SIGTERM))
@@ -139,6 +208,7 @@ async def _terminate(run, database, since="-infinity"):
 @asynccontextmanager
 async def _setting(database, name, value):
     """A setting of ``database``, for the sessions that begin in the block."""
+    _check(database)
     at = database.asyncpg.database
     async with _administered(database) as run:
         before = await run(SETTING, at, name)
