@@ -135,7 +135,7 @@ class Link:
         return self._acting(Down())
 
     def close(self):
-        """Close all its connections, and end its thread; again does nothing."""
+        """Close all connections and end the thread; again does nothing."""
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._closing.set)
             self._thread.join()
