@@ -18,6 +18,7 @@ _HOME = {
     "idle_session_timeout": "faults",
     "lag_meter": "instruments.lag_meter",
     "load_ipython_extension": "teaching.explain.extension",
+    "loader_explorer": "widgets.loader_explorer",
     "locked": "faults",
     "mysql": "databases",
     "observe": "trace.observe",

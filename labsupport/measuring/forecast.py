@@ -165,7 +165,7 @@ async def forecast(url, pool, *, rate, seconds, hold, seed=1, costs=None):
     """
     overhead, connect = costs or await overheads(url, rate, hold)
     crowd = schedule(rate, seconds, hold, seed)
-    pool = pool._replace(connect=connect)
+    pool = pool.connecting_in(connect)
     run = simulate(pool, OneEach(
         crowd.times, [each + overhead for each in crowd.holds]))
     load = await open_loop(_sleeper(crowd.holds, pool.options), url,

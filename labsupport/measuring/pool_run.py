@@ -29,6 +29,10 @@ class Pool(NamedTuple):
         return {name: value for name, value in self._asdict().items()
                 if name.startswith(("pool_", "max_"))}
 
+    def connecting_in(self, seconds):
+        """The same Pool, whose connects take so many ``seconds``."""
+        return self._replace(connect=seconds)
+
 
 class User(NamedTuple):
     """Asks at second ``comes``, and again when done, a time per hold.

@@ -13,6 +13,8 @@ from greenlet import getcurrent
 _LIBRARY = re.compile(
     r"[/\\](site-packages|dist-packages|asyncio|labsupport)[/\\]"
     r"|[/\\]python3\.\d+[/\\]|^<(?!ipython-input|stdin)"
+    r"|\.pyx$|^lib[/\\]sqlalchemy[/\\]"  # compiled: the path is its source's
+    r"|[/\\]Python3\d+[/\\]Lib[/\\]"
 )
 
 

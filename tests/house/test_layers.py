@@ -14,7 +14,7 @@ FLOORS = [  # from the ground up; a room may import from those above it here
     {"faults"},
     {"trace"},
     {"instruments", "measuring"},
-    {"teaching"},
+    {"teaching", "widgets"},
     {"authoring", "bootstrap", "working_copy"},
     {"lab"},
     {"__init__", "__main__"},

@@ -4,12 +4,16 @@ import asyncio
 import subprocess
 import sys
 import traceback
+from contextlib import AsyncExitStack
+from pathlib import Path
 
+import psycopg
 import pytest
 from conftest import ROOT, need
 from sqlalchemy import (
     ForeignKey,
     create_engine,
+    delete,
     inspect,
     select,
     text,
@@ -24,7 +28,7 @@ from sqlalchemy.orm import (
     raiseload,
     relationship,
 )
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import NullPool, QueuePool
 
 from labsupport.authoring import notebooks as authoring
 from labsupport.authoring.rules import _anchors
@@ -450,6 +454,85 @@ async def dynamic(engine):
         list((await session.get(A, 1)).albums)
 
 
+async def append(engine):
+    async with session_of(engine) as session:
+        artist = await session.get(Artist, 1)
+        artist.albums.append(Album(title="Mine"))
+
+
+async def replace(engine):
+    async with session_of(engine) as session:
+        artist = await session.get(Artist, 1)
+        artist.albums = []
+
+
+async def deleted(engine):
+    async with session_of(engine) as session:
+        artist = Artist(name="Gone")
+        session.add(artist)
+        await session.flush()
+        table = Artist.__table__
+        await session.execute(delete(table).where(table.c.id == artist.id))
+        session.expire(artist)
+        await session.run_sync(lambda _: artist.name)
+
+
+async def begin_a_connection_twice(engine):
+    async with engine.connect() as connection:
+        await connection.execute(ONE)
+        await connection.begin()
+
+
+async def run_until_complete(engine):
+    coroutine = use(engine)
+    try:
+        asyncio.get_running_loop().run_until_complete(coroutine)
+    finally:
+        coroutine.close()
+
+
+async def loop_over_a_coroutine(engine):
+    async with session_of(engine) as session:
+        pending = session.scalars(ONE)
+        try:
+            list(pending)
+        finally:
+            pending.close()
+
+
+async def never_started(engine):
+    await engine.connect().execute(ONE)
+
+
+async def nobody_of_that_name(engine):
+    await use(create_async_engine(engine.url.set(host="nobody.invalid")))
+
+
+async def with_no_oracle(engine):
+    create_async_engine("oracle+oracledb_async://u@h")
+
+
+async def pool_timeout(engine):
+    from sqlalchemy.exc import PoolTimeout  # noqa: F401
+
+
+async def too_many(engine):
+    many = create_async_engine(engine.url, poolclass=NullPool)
+    async with AsyncExitStack() as opened:
+        while True:  # until the server refuses: a hundred, as a rule
+            await opened.enter_async_context(many.connect())
+
+
+async def commit_beside_sleep(engine):
+    async with session_of(engine) as session:
+        await session.execute(ONE)
+        slow = asyncio.ensure_future(session.execute(text("SELECT SLEEP(.2)")))
+        try:
+            await asyncio.gather(slow, session.commit())
+        finally:
+            await asyncio.wait([slow])
+
+
 PG, SQLITE = ("asyncpg", "psycopg"), ("aiosqlite",)
 ALL = (*PG, *SQLITE)
 CASES = [
@@ -495,25 +578,23 @@ CASES = [
     ("cursor-gone", stream_after_commit, PG),
     ("double-colon", double_colon, PG), ("stale-data", stale, ALL),
     ("serialiser", response_model, ALL), ("dynamic", dynamic, ALL),
+    ("append", append, ALL), ("replace", replace, ALL),
+    ("deleted-row", deleted, ALL),
+    ("already-begun", begin_a_connection_twice, ALL),
+    ("asyncio-run", run_until_complete, SQLITE),
+    ("coroutine-attribute", loop_over_a_coroutine, SQLITE),
+    ("not-started", never_started, SQLITE),
+    ("unknown-host", nobody_of_that_name, PG),
+    ("no-driver", with_no_oracle, SQLITE),
+    ("too-many-clients", too_many, ("asyncpg",)),
+    ("pool-timeout-import", pool_timeout, SQLITE),
 ]
 # Nobody can raise these here: the text is that of a tracker.
 QUOTED = {
     "flushing": "sqlalchemy.exc.InvalidRequestError: Session is already "
                 "flushing",
-    "readexactly": "RuntimeError: readexactly() called while another "
-                   "coroutine is already waiting for incoming data",
     "out-of-sync": "asyncmy.errors.OperationalError: (2014, 'Command Out of "
                    "Sync')",
-    "too-many-clients": "asyncpg.exceptions.TooManyConnectionsError: sorry, "
-                        "too many clients already",
-    "no-greenlet": "ValueError: the greenlet library is required to use this "
-                   "function. No module named 'greenlet'",
-    "pool-timeout-import": "ImportError: cannot import name 'PoolTimeout' "
-                           "from 'sqlalchemy.exc'",
-    "never-awaited": "<cell>:1: RuntimeWarning: coroutine "
-                     "'AsyncSession.commit' was never awaited",
-    "leak": "app.py:9: SAWarning: The garbage collector is trying to clean "
-            "up non-checked-in connection <AdaptedConnection>",
     "proactor": "psycopg.InterfaceError: Psycopg cannot use the "
                 "'ProactorEventLoop' to run in async mode.",
     "loop-closed": 'Traceback (most recent call last):\n  File "/venv/lib/'
@@ -636,7 +717,8 @@ def test_it_is_known_in_every_form(runner, rule, scene, driver):
     assert "test_explain.py" in line and "site-packages" not in line
 
 
-MY = {"lazy-load": lazy_load, "expired": expired, "detached": detached,
+MY = {"append": append, "unique": not_unique, "deleted-row": deleted,
+      "lazy-load": lazy_load, "expired": expired, "detached": detached,
       "provisioning": one_session_two_tasks, "pool-limit": pool_is_out,
       "password": with_wrong_password, "no-database": with_wrong_database,
       "refused": with_wrong_port, "deadlock": deadlock}
@@ -653,7 +735,9 @@ def test_mysql_s_drivers(runner):
         await engine.dispose()
         found = {}
         for driver in ("aiomysql", "asyncmy"):
-            for rule, scene in MY.items():
+            alone = {"readexactly": commit_beside_sleep} \
+                if driver == "aiomysql" else {}  # asyncmy waits for ever
+            for rule, scene in (MY | alone).items():
                 error = await raised_by(scene, getattr(my, driver))
                 known = explain(error)
                 found[driver, rule] = known and known.rule.id
@@ -672,6 +756,39 @@ def test_what_can_only_be_quoted(rule):
     assert explain(QUOTED[rule]).rule.id == rule
 
 
+IN_A_PROCESS = {
+    "no-greenlet": """
+import asyncio, sys
+sys.modules["greenlet"] = None
+from sqlalchemy.ext.asyncio import create_async_engine
+async def main():
+    await create_async_engine("sqlite+aiosqlite://").connect()
+asyncio.run(main())
+""",
+    "never-awaited": "async def titles(): pass\ntitles()",
+    "leak": """
+import asyncio, gc
+from sqlalchemy.ext.asyncio import create_async_engine
+async def main():
+    await create_async_engine("sqlite+aiosqlite://").connect()
+    gc.collect()
+asyncio.run(main())
+""",
+}
+
+
+@pytest.mark.parametrize("rule", IN_A_PROCESS)
+def test_what_takes_a_process_of_its_own(rule):
+    done = subprocess.run([sys.executable, "-c", IN_A_PROCESS[rule]],
+                          capture_output=True, text=True, timeout=60)
+    assert explain(done.stderr).rule.id == rule, done.stderr
+
+
+def test_windows_own_trouble_is_worded_as_in_psycopg():
+    source = Path(psycopg.__file__).with_name("connection_async.py")
+    assert "Psycopg cannot use the 'ProactorEventLoop'" in source.read_text()
+
+
 def test_a_response_model_of_fastapi():
     found = explain(FASTAPI)
     assert (found.rule.id, found.line) == ("serialiser", "")
@@ -683,7 +800,8 @@ def test_it_says_that_it_does_not_know(words):
 
 
 def test_each_rule_is_shown():
-    shown = {rule for rule, *_ in CASES} | set(QUOTED)
+    shown = {rule for rule, *_ in CASES} | set(QUOTED) \
+        | set(IN_A_PROCESS) | {"readexactly"}  # of MariaDB, above
     assert shown == {rule.id for rule in RULES}
     assert len({rule.id for rule in RULES}) == len(RULES)
 

@@ -30,15 +30,23 @@ class Rule(NamedTuple):
     cure: str
     see: str
     where: str = ""
+    line: str = ""
 
     def fits(self, raised):
-        """Whether it is the rule for a Raised (bool)."""
+        """Whether it is the rule for a Raised (bool).
+
+        One without a type is a message alone; a rule needs words for it.
+        """
+        named = re.search(self.type, raised.type) if raised.type \
+            else self.message
+        yours = raised.your_frame
         return bool(
-            re.search(self.type, raised.type)
-            and re.search(self.message, raised.message)
+            named and re.search(self.message, raised.message)
+            and (not self.line or yours
+                 and re.search(self.line, yours.source))
             and (not self.where or any(
                 re.search(self.where, f"{frame.file} {frame.function}")
-                for frame in _frames(raised))))
+                for outer in raised.way_out() for frame in outer.frames)))
 
 
 class Explanation(NamedTuple):
@@ -52,7 +60,8 @@ class Explanation(NamedTuple):
         """The Card that says so; ``above`` leads to the lessons' folder."""
         rows = [("why", self.rule.cause), ("your line", self.line),
                 ("cure", self.rule.cure), ("see", self.rule.see)]
-        return Card("asked", f"{self.raised.type}: what it means",
+        name = self.raised.type or "This message"
+        return Card("asked", f"{name}: what it means",
                     [row for row in rows if row[1]], code=("your line",),
                     links={"see": above + self.rule.see})
 
@@ -64,24 +73,19 @@ RULES = [Rule(**rule) for rule in tomllib.loads(Path(__file__).with_name(
 def explain(error):
     """The Explanation of an exception, or None if no rule knows it.
 
-    Takes a live exception, or a text (str) with a traceback in it. Of a
-    chain or a group, the first rule that fits any of its exceptions.
+    Takes a live exception, or a text (str): a traceback, or a message
+    alone. Of a chain or a group, the first rule that fits any of its
+    exceptions.
     """
-    found = tracebacks.parse(error) if isinstance(error, str) \
-        else tracebacks.of(error)
+    if isinstance(error, str):
+        found = tracebacks.parse(error) or [tracebacks.Raised("", error)]
+    else:
+        found = tracebacks.of(error)
     for rule in RULES:
         for raised in found:
             if rule.fits(raised):
                 return Explanation(rule, raised, _line(raised, found))
     return None
-
-
-def _frames(raised):
-    """The frames of an exception and of those that wrap it."""
-    seen = []
-    while raised is not None and raised not in seen:
-        yield from raised.frames
-        seen, raised = [*seen, raised], raised.outer
 
 
 def _line(raised, found):

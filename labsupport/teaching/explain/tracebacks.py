@@ -28,14 +28,13 @@ _JUPYTER = re.compile(
     r"line (?P<number>\d+))(?:, in (?P<function>[\w.<>]+).*)?$")
 _PYTEST = re.compile(
     r"^(?P<file>[^\s:]+\.pyx?):(?P<line>\d+): ?(?:in (?P<function>\S+)|\S*)$")
-_ARROW = re.compile(r"^(?:-+> ?\d+ |>  )\s*(?P<source>.+)")
-_RAISED = re.compile(r"^(?P<type>(?:\w+\.)*[A-Z]\w+)(?:: ?(?P<message>.*))?$")
+_JUPYTERS_ARROW = re.compile(r"^-+> ?\d+ (?P<source>.+)")
+_PYTESTS_ARROW = re.compile(r"^> {2,}(?P<source>.+)")
+_RAISED = re.compile(r"^(?P<type>(?:\w+\.)*\w+)(?:: ?(?P<message>.*))?$")
 _WARNED = re.compile(
     r"^(?P<file>[^\s:]+|<[^>]+>):(?P<line>\d+): "
     r"(?P<type>[A-Z]\w*Warning): (?P<message>.*)$")
 _INNER = re.compile(r"^\((?P<type>(?:\w+\.)*\w+)\) (?P<message>.*)", re.S)
-# A library's compiled module has no folder of packages in its name.
-_COMPILED = re.compile(r"\.pyx$|^lib/sqlalchemy/")
 _NAMED = re.compile(r"(Error|Exception|Warning|Group|Greenlet)$")
 
 
@@ -51,14 +50,14 @@ class Frame:
     @property
     def yours(self):
         """Whether it is neither a library's nor Python's own."""
-        return yours(self.file) and not _COMPILED.search(self.file)
+        return yours(self.file)
 
     def __str__(self):
         where = f"line {self.line} of {_shown(self.file)}"
         return f"{self.source}  ({where})" if self.source else where
 
 
-@dataclass
+@dataclass(eq=False)
 class Raised:
     """An exception of a traceback.
 
@@ -75,22 +74,27 @@ class Raised:
     @property
     def your_frame(self):
         """The innermost Frame of yours on the way out of here, or None."""
-        link, seen = self, []
-        while link is not None and link not in seen:
+        for link in self.way_out():
             for frame in reversed(link.frames):
                 if frame.yours:
                     return frame
-            seen, link = [*seen, link], link.outer
         return None
+
+    def way_out(self):
+        """This Raised, then the one that wraps it, and so on."""
+        link = self
+        while link is not None:
+            yield link
+            link = link.outer
 
 
 def of(error):
-    """The Raised of a live exception, the innermost first (list)."""
+    """The Raised of a live exception, in the order of its traceback."""
     return parse("".join(traceback.format_exception(error)))
 
 
 def parse(text):
-    """The Raised that ``text`` (str) tells of, the innermost first (list).
+    """The Raised that ``text`` (str) tells of, in its order (list).
 
     Empty if there is no exception in it.
     """
@@ -108,7 +112,8 @@ class _Reader:
         self.frames = []  # of a traceback whose exception is not named yet
         self.inside = False  # between a traceback's head and its last line
         self.chained = False  # the next exception is the outer one
-        self.group = None
+        self.last = None  # what the next exception may wrap
+        self.group = None  # whose members are read
         self.open = None  # its message goes on
         self.arrow = ""
 
@@ -121,42 +126,46 @@ class _Reader:
         elif _CHAINED.match(line):
             self.chained, self.open = True, None
         elif _MEMBER.match(line):
-            self._member()
+            self._member(line)
         elif found := _frame(line):
-            self._frame(found, after=_PYTEST.match(line))
-        elif arrow := _ARROW.match(line):
-            self._source(arrow["source"])
+            self._frame(found, pytests=_PYTEST.match(line))
+        elif (arrow := _JUPYTERS_ARROW.match(line)) and self.frames:
+            self.frames[-1].source = arrow["source"].strip()
+        elif arrow := _PYTESTS_ARROW.match(line):
+            self.arrow = arrow["source"]  # its frame is named below
         elif raised := self._raised(line, pytests):
             self._exception(*raised)
         elif not line.strip():
             self.open = None
         elif self.open is not None:
             self.open.message += "\n" + line.strip()
-        elif self.frames and not self.frames[-1].source \
-                and re.match(r"^ {4}\s*[^\s~^]", line):
-            self.frames[-1].source = line.strip()
+        elif re.match(r"^ {4}\s*[^\s~^]", line):
+            self._source(line)
 
-    def _member(self):
-        # A group's own exception stands before its members.
-        if self.found and re.search(r"Group$", self.found[-1].type):
-            self.group = self.found[-1]
-        self.chained, self.open = False, None
+    def _member(self, line):
+        """A rule before the first member of a group, the next, or its end."""
+        if "+-+" in line:
+            self.group = self.last
+        elif self.group and not re.search(r"\d", line):
+            self.last, self.group = self.group, self.group.outer
+        self.open = None
 
-    def _frame(self, frame, after):
-        if after:
+    def _frame(self, frame, pytests):
+        if pytests:
             frame.source, self.arrow = self.arrow, ""
-        if after and self.found and not self.frames and not self.inside \
-                and not self.chained and not frame.function:
-            self.found[-1].frames.append(frame)  # pytest names it last
-            return
-        self.frames.append(frame)
+        alone = not (self.inside or self.frames or self.chained)
+        if alone and self.last and not (pytests and frame.function):
+            # pytest names the innermost line below the exception, and
+            # FastAPI your endpoint.
+            self.last.frames.append(frame)
+        else:
+            self.frames.append(frame)
         self.open = None
 
     def _source(self, source):
-        if self.frames and not self.frames[-1].source:
-            self.frames[-1].source = source.strip()
-        else:
-            self.arrow = source.strip()
+        frames = self.frames or (self.last.frames if self.last else [])
+        if frames and not frames[-1].source:
+            frames[-1].source = source.strip()
 
     def _raised(self, line, pytests):
         """Type, message and frames of the exception named here, or None."""
@@ -171,9 +180,10 @@ class _Reader:
     def _exception(self, name, message, frames):
         new = Raised(name.rpartition(".")[2], message.strip(), frames,
                      outer=self.group)
-        if self.chained and self.found:
-            self.found[-1].outer = new
+        if self.chained and self.last:
+            self.last.outer = new
         self.found.append(new)
+        self.last = new
         self.open, self.frames, self.arrow = new, [], ""
         self.inside = self.chained = False
 
@@ -182,7 +192,9 @@ def _bare(text):
     """The lines of a text, without colours, log prefixes and group bars."""
     prefix = re.compile("")
     for line in _COLOURS.sub("", text).replace("\r", "").splitlines():
-        if (head := _PREFIX.match(line)) and not _JUPYTERS_HEAD.match(line):
+        head = _PREFIX.match(line)
+        if head and not _JUPYTERS_HEAD.match(line) \
+                and not (prefix.pattern and prefix.match(line)):
             # A time in it, or a number, is another one on the next line.
             prefix = re.compile(
                 re.sub(r"\d+", r"\\d+", re.escape(head[1].rstrip()))

@@ -1,0 +1,1 @@
+"""What a reader moves: controls, a picture that follows, a real run."""
