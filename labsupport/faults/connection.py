@@ -74,8 +74,8 @@ class Pump:
                 toxic.delay(chunk) for toxic in self._toxics()))
             if not chunk.data:
                 break
-            self.writer.write(chunk.data)
             self.held -= len(chunk.data)
+            self.writer.write(chunk.data)
             await self.writer.drain()
         self.writer.write_eof()
 
