@@ -10,6 +10,7 @@ from sqlalchemy import URL
 from ..servers import mariadb as server
 from .shared import ServerDatabase, first_words
 
+PORT = 3306
 SHARED = "LAB_MYSQL_URL"
 
 
@@ -22,6 +23,7 @@ class MySQLDatabase(ServerDatabase):
 
     KIND = "mysql"
     OWN = server.product
+    PORT = PORT
     SHARED = SHARED
     EXAMPLE = "mysql://user:password@host:3306"
     BACKENDS = ("mysql", "mariadb")
@@ -29,7 +31,7 @@ class MySQLDatabase(ServerDatabase):
     RIGHT = r"GRANT ALL ON `lab\_%`.* TO that user"
 
     def __str__(self):
-        product = "MySQL" if self._janitor else "MariaDB"
+        product = "MySQL" if self.is_shared else "MariaDB"
         return f"{product}: a fresh database on {self._where}, for an " \
                "ordinary user"
 
@@ -109,11 +111,11 @@ def _literally(name):
 
 async def _connect(url):
     """An aiomysql connection to ``url``; ServerError says what is wrong."""
-    where = f"{url.host}:{url.port or 3306}"
+    where = f"{url.host}:{url.port or PORT}"
     try:
         async with asyncio.timeout(10):
             return await aiomysql.connect(
-                host=url.host, port=url.port or 3306, user=url.username,
+                host=url.host, port=url.port or PORT, user=url.username,
                 password=url.password or "", autocommit=True)
     except (aiomysql.MySQLError, TimeoutError, RuntimeError, ValueError,
             OverflowError) as error:

@@ -10,6 +10,7 @@ from sqlalchemy import URL
 from ..servers import postgres as server
 from .shared import ServerDatabase, first_words
 
+PORT = 5432
 SHARED = "LAB_POSTGRES_URL"
 
 
@@ -22,6 +23,7 @@ class PostgresDatabase(ServerDatabase):
 
     KIND = "postgres"
     OWN = server.product
+    PORT = PORT
     SHARED = SHARED
     EXAMPLE = "postgresql://user:password@host:5432/database"
     BACKENDS = ("postgresql", "postgres")
@@ -94,7 +96,7 @@ async def postgres():
 async def _connect(url):
     """An asyncpg connection to ``url``; ServerError says what is wrong."""
     dsn = url.set(drivername="postgresql").render_as_string(False)
-    where = f"{url.host}:{url.port or 5432}"
+    where = f"{url.host}:{url.port or PORT}"
     try:
         return await asyncpg.connect(dsn, timeout=10)
     except asyncpg.InvalidPasswordError:

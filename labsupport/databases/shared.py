@@ -33,6 +33,7 @@ class ServerDatabase(Database):
 
     KIND = ""  # the name of the function that makes it
     OWN = None  # this kernel's own: a Product
+    PORT = 0  # where it listens unless a URL says so
     SHARED = ""  # variable that names another server's URL
     EXAMPLE = ""  # of such a URL
     BACKENDS = ()  # that this URL may have
@@ -79,17 +80,30 @@ class ServerDatabase(Database):
         """``url`` as one of the drivers takes it."""
         raise NotImplementedError
 
+    def administered(self):
+        """``connected()`` as whoever made this database.
+
+        That is an administrator on this kernel's own server, and the user of
+        the URL in the variable on a shared one.
+        """
+        return self.connected(self._admin)
+
+    @property
+    def is_shared(self):
+        """Whether it is on a server that others use, too (bool)."""
+        return self._janitor is not None
+
     @property
     def _where(self):
-        return "the shared server" if self._janitor \
+        return "the shared server" if self.is_shared \
             else "this kernel's server"
 
     async def _holders(self):
-        async with self.connected(self._admin) as run:
+        async with self.administered() as run:
             return await self.holders(run, self._name)
 
     async def _remove(self):
-        async with self.connected(self._admin) as run:
+        async with self.administered() as run:
             await self.remove(run, self._name)
         if self._janitor:
             await asyncio.to_thread(self._janitor.stop)

@@ -11,6 +11,7 @@ FLOORS = [  # from the ground up; a room may import from those above it here
     {"drawing"},
     {"notebook"},
     {"databases"},
+    {"faults"},
     {"trace"},
     {"instruments", "measuring"},
     {"teaching", "widgets"},

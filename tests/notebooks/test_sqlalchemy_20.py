@@ -25,6 +25,7 @@ UNITS = [["trace", "--ignore=trace/test_every_step.py",
           "--ignore=trace/test_storm.py"],
          ["trace/test_every_step.py"], ["trace/test_storm.py"],
          ["instruments", "measuring/test_simulation.py"],
+         ["faults"],
          ["teaching", "notebook", "house/test_schema.py"]]
 SAY = "import sqlalchemy; print(sqlalchemy.__version__)"
 
