@@ -1,5 +1,7 @@
 """Checks of ``09_eager_loading``."""
 
+from random import Random
+
 from sqlalchemy import func, select
 from sqlalchemy.exc import InvalidRequestError, MissingGreenlet, StatementError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -140,7 +142,11 @@ LOAD = "    statement = select(Album).options(selectinload(part))"
     ),
 )
 async def the_long_ones_only(answer):
+    random = Random()
     async with shop() as engine, AsyncSession(engine) as session:
+        for track in await session.scalars(select(Track)):
+            track.seconds = random.randint(120, 420)
+        await session.commit()
         tracks = (await session.execute(
             select(Album.title, Track.title, Track.seconds)
             .join(Track.album).order_by(Track.seconds))).all()
