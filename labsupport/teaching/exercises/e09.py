@@ -3,6 +3,7 @@
 from random import Random
 
 from sqlalchemy import func, select
+from sqlalchemy.exc import InvalidRequestError, MissingGreenlet, StatementError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ...schema import Album, Artist, Track
@@ -168,3 +169,67 @@ async def the_long_ones_only(answer):
     if (sent := len(trace.queries())) > 2:
         raise NotYet(f"it sends {sent} statements; two are enough.")
     return "each album is there, with its long tracks alone."
+
+
+@exercise(
+    "E09.3",
+    hints=(
+        "One option loads, another forbids; a statement takes both.",
+        "raiseload takes a relationship, or a star for all the others.",
+        'select(Artist).options(selectinload(Artist.albums), raiseload("*"))',
+    ),
+    misconceptions=(
+        Misconception(', raiseload("*")', "", "is still tried"),
+        Misconception('raiseload("*")', "raiseload(Artist.albums)",
+                      "conflict"),
+        Misconception("selectinload(Artist.albums), ", "",
+                      "albums are refused, too"),
+        Misconception('raiseload("*")',
+                      "selectinload(Artist.albums).selectinload(Album.tracks)",
+                      "the tracks are loaded"),
+        Misconception("selectinload(Artist.albums),",
+                      'immediateload(Artist.albums).raiseload("*"),',
+                      "two are enough"),
+        Misconception("selectinload(Artist", "immediateload(Artist",
+                      "is still tried"),
+        Misconception("selectinload(Artist", "joinedload(Artist", "unique()"),
+        Misconception("select(Artist)", "select(Artist).join(Artist.albums)",
+                      "every artist once"),
+    ),
+    also_right=(
+        "async def albums_alone(session):\n"
+        "    found = await session.scalars(select(Artist).options(\n"
+        "        selectinload(Artist.albums).raiseload(Album.tracks)))\n"
+        "    return list(found)",
+        "async def albums_alone(session):\n"
+        "    found = await session.scalars(select(Artist).options(\n"
+        "        joinedload(Artist.albums), raiseload('*', sql_only=True)))\n"
+        "    return found.unique().all()",
+    ),
+)
+async def nothing_else(answer):
+    async with shop() as engine, AsyncSession(engine) as session:
+        right = sorted(await session.scalars(select(Artist.name)))
+        with observe(engine) as trace:
+            found = await answer(session)
+        if sorted(artist.name for artist in found) != right:
+            raise NotYet("return every artist once, as a list.")
+        try:
+            with reading(albums=ADVICE["albums"]):
+                albums = [album for one in found for album in one.albums]
+        except InvalidRequestError:
+            raise NotYet("the albums are refused, too: an option has "
+                         "to load them.") from None
+        try:
+            [album.tracks for album in albums]
+        except (MissingGreenlet, StatementError):
+            raise NotYet("the load of an album's tracks is still tried, and "
+                         "ends in MissingGreenlet: forbid it.") from None
+        except InvalidRequestError:
+            pass  # as it shall be
+        else:
+            raise NotYet("the tracks are loaded, and nobody wants them.")
+    if (sent := len(trace.queries())) > 2:
+        raise NotYet(f"it sends {sent} statements for {len(right)} artists; "
+                     "two are enough.")
+    return "the albums are there, and what is below them is refused."
