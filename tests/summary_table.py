@@ -39,10 +39,12 @@ def rows(reports, here):
 
     ``here`` says what is on this machine: name → version (str), or None.
     """
+    from labsupport.authoring.notebooks import course
+
     ran = {report.nodeid.partition("::")[0] for report in reports
            if report.nodeid.startswith("notebooks/")
            and report.when == "call" and not report.skipped}
-    total = len(list((ROOT / "notebooks").rglob("[0-9a]*_*.ipynb")))
+    total = len(course())
     yield "lessons", f"{len(ran)} of {total} run, their outputs compared"
     for name, fact in here.items():
         yield name, fact or ("not here: lesson 03 shows recorded results"

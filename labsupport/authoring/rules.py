@@ -178,7 +178,7 @@ def links(path, notebook):
             aim = path.parent / file if file else path
             if not aim.exists():
                 yield f"{cell.id}: {target} does not exist"
-            elif anchor and anchor not in _anchors(
+            elif anchor and anchor not in anchors(
                     notebook if aim == path else read(aim)):
                 yield f"{cell.id}: there is no heading #{anchor}"
 
@@ -290,7 +290,7 @@ def _images(cell):
     return found
 
 
-def _anchors(notebook):
+def anchors(notebook):
     """Anchors as JupyterLab makes them: spaces become hyphens."""
     return {text.strip().replace(" ", "-") for cell in notebook.cells
             if cell.cell_type == "markdown"

@@ -211,7 +211,8 @@ class LoaderExplorer(VBox):
         self._draw(told)
 
     def __repr__(self):
-        return f"{self.figure().alt}\n{self.figure().text}"
+        figure = self.figure()
+        return f"{figure.alt}\n{figure.text}"
 
     def _repr_mimebundle_(self, **_):
         # The picture stands for it where no kernel lives.

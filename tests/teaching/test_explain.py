@@ -31,7 +31,7 @@ from sqlalchemy.orm import (
 from sqlalchemy.pool import NullPool, QueuePool
 
 from labsupport.authoring import notebooks as authoring
-from labsupport.authoring.rules import _anchors
+from labsupport.authoring.rules import anchors
 from labsupport.databases import mysql, postgres, sqlite
 from labsupport.schema import Album, Artist, Track, seed
 from labsupport.servers import ServerError
@@ -40,52 +40,48 @@ from labsupport.teaching.explain import RULES, explain
 ONE = text("SELECT 1")
 
 
-def session_of(engine, **options):
-    return AsyncSession(engine, **options)
-
-
 # --- what raises: async functions of an engine -----------------------------
 
 async def lazy_load(engine):
-    async with session_of(engine) as session:
+    async with AsyncSession(engine) as session:
         artist = await session.get(Artist, 1)
         return artist.albums
 
 
 async def expired(engine):
-    async with session_of(engine) as session:
+    async with AsyncSession(engine) as session:
         artist = await session.get(Artist, 1)
         await session.commit()
         return artist.name
 
 
 async def deferred(engine):
-    async with session_of(engine) as session:
+    async with AsyncSession(engine) as session:
         artist = await session.get(Artist, 1)
         return artist.biography
 
 
 async def detached(engine):
-    async with session_of(engine) as session:
+    async with AsyncSession(engine) as session:
         artist = await session.get(Artist, 1)
     return artist.albums
 
 
 async def not_unique(engine):
-    async with session_of(engine) as session:
+    async with AsyncSession(engine) as session:
         joined = select(Artist).options(joinedload(Artist.albums))
         return (await session.scalars(joined)).all()
 
 
 async def forbidden(engine):
-    async with session_of(engine) as session:
+    async with AsyncSession(engine) as session:
         strict = select(Artist).options(raiseload("*"))
         return (await session.scalars(strict)).first().albums
 
 
 async def one_session_two_tasks(engine):
     await engine.dispose()
-    async with session_of(engine) as session:
+    async with AsyncSession(engine) as session:
         answers = await asyncio.gather(
             session.execute(ONE), session.execute(ONE),
             return_exceptions=True)
@@ -100,7 +96,7 @@ async def closed_in_mid_work(engine):
         raise LookupError
 
     task = None
-    session = session_of(engine)
+    session = AsyncSession(engine)
     try:
         async with session:
             task = asyncio.ensure_future(session.execute(ONE))
@@ -111,7 +107,7 @@ async def closed_in_mid_work(engine):
 
 
 async def commit_beside_execute(engine):
-    async with session_of(engine) as session:
+    async with AsyncSession(engine) as session:
         await session.execute(ONE)
         answers = await asyncio.gather(
             session.execute(text("SELECT pg_sleep(0.1)")), session.commit(),
@@ -124,25 +120,25 @@ async def stranger(engine):
         await commit_beside_execute(engine)
     except SQLAlchemyError:
         pass
-    async with session_of(engine) as session:
+    async with AsyncSession(engine) as session:
         await session.execute(ONE)
 
 
 async def commit_in_a_block(engine):
-    async with session_of(engine) as session, session.begin():
+    async with AsyncSession(engine) as session, session.begin():
         await session.commit()
         await session.execute(ONE)
 
 
 async def begin_after_a_statement(engine):
-    async with session_of(engine) as session:
+    async with AsyncSession(engine) as session:
         await session.execute(ONE)
         async with session.begin():
             pass
 
 
 async def after_a_timeout(engine):
-    async with session_of(engine) as session:
+    async with AsyncSession(engine) as session:
         await session.execute(ONE)
         try:
             async with asyncio.timeout(0.05):
@@ -153,7 +149,7 @@ async def after_a_timeout(engine):
 
 
 async def after_a_failed_flush(engine):
-    async with session_of(engine) as session:
+    async with AsyncSession(engine) as session:
         session.add(Artist(id=1, name="there already"))
         try:
             await session.flush()
@@ -172,12 +168,12 @@ async def after_an_error(engine):
 
 
 async def two_sessions(engine):
-    async with session_of(engine) as one, session_of(engine) as other:
+    async with AsyncSession(engine) as one, AsyncSession(engine) as other:
         other.add(await one.get(Artist, 1))
 
 
 async def too_early(engine):
-    async with session_of(engine) as session:
+    async with AsyncSession(engine) as session:
         session.add(Track(title="Half", seconds=1))
         await session.scalar(select(Album).limit(1))
 
@@ -252,7 +248,7 @@ async def terminated(engine):
 
 
 async def forgotten_await(engine):
-    async with session_of(engine) as session:
+    async with AsyncSession(engine) as session:
         pending = session.execute(ONE)
         try:
             pending.scalars()
@@ -278,7 +274,7 @@ async def inspect_engine(engine):
 
 
 async def query(engine):
-    async with session_of(engine) as session:
+    async with AsyncSession(engine) as session:
         session.query(Artist)
 
 
@@ -388,7 +384,7 @@ async def no_table(engine):
 
 
 async def stream_after_commit(engine):
-    async with session_of(engine) as session:
+    async with AsyncSession(engine) as session:
         rows = await session.stream(
             text("SELECT generate_series(1, 999)"),
             execution_options={"yield_per": 10})
@@ -412,7 +408,7 @@ async def stale(engine):
         __table__ = Album.__table__
         __mapper_args__ = {"version_id_col": Album.__table__.c.stock}
 
-    async with session_of(engine) as session:
+    async with AsyncSession(engine) as session:
         album = await session.get(Versioned, 1)
         async with engine.begin() as connection:
             await connection.execute(text(
@@ -432,7 +428,7 @@ async def response_model(engine):
         model_config = ConfigDict(from_attributes=True)
         albums: list[AlbumOut]
 
-    async with session_of(engine) as session:
+    async with AsyncSession(engine) as session:
         ArtistOut.model_validate(await session.get(Artist, 1))
 
 
@@ -450,24 +446,24 @@ async def dynamic(engine):
         id: Mapped[int] = mapped_column(primary_key=True)
         artist_id: Mapped[int] = mapped_column(ForeignKey("artist.id"))
 
-    async with session_of(engine) as session:
+    async with AsyncSession(engine) as session:
         list((await session.get(A, 1)).albums)
 
 
 async def append(engine):
-    async with session_of(engine) as session:
+    async with AsyncSession(engine) as session:
         artist = await session.get(Artist, 1)
         artist.albums.append(Album(title="Mine"))
 
 
 async def replace(engine):
-    async with session_of(engine) as session:
+    async with AsyncSession(engine) as session:
         artist = await session.get(Artist, 1)
         artist.albums = []
 
 
 async def deleted(engine):
-    async with session_of(engine) as session:
+    async with AsyncSession(engine) as session:
         artist = Artist(name="Gone")
         session.add(artist)
         await session.flush()
@@ -492,7 +488,7 @@ async def run_until_complete(engine):
 
 
 async def loop_over_a_coroutine(engine):
-    async with session_of(engine) as session:
+    async with AsyncSession(engine) as session:
         pending = session.scalars(ONE)
         try:
             list(pending)
@@ -524,7 +520,7 @@ async def too_many(engine):
 
 
 async def commit_beside_sleep(engine):
-    async with session_of(engine) as session:
+    async with AsyncSession(engine) as session:
         await session.execute(ONE)
         slow = asyncio.ensure_future(session.execute(text("SELECT SLEEP(.2)")))
         try:
@@ -809,7 +805,7 @@ def test_each_rule_is_shown():
 def test_each_rule_leads_to_a_heading():
     for rule in RULES:
         file, _, anchor = rule.see.partition("#")
-        headings = _anchors(authoring.read(authoring.NOTEBOOKS / file))
+        headings = anchors(authoring.read(authoring.NOTEBOOKS / file))
         assert anchor in headings, rule.id
 
 
