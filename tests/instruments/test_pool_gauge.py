@@ -19,14 +19,17 @@ def test_the_gauge_shows_both_sides(driver):
     async def go():
         async with engine_on(driver, pool_size=2, max_overflow=1) as engine:
             gauge = pool_gauge(engine)
-            gate = asyncio.Event()
+            gate, executed = asyncio.Event(), []
 
             async def work():
                 async with engine.connect() as connection:
-                    await connection.execute(ONE)
+                    executed.append(await connection.execute(ONE))
                     await gate.wait()
 
             tasks = [asyncio.create_task(work()) for _ in range(5)]
+            # between BEGIN and its statement, too, a connection is idle in
+            # a transaction
+            await until(lambda: len(executed) == 3)
             await until(lambda: gauge.pool()["waiting"] == 2
                         and "3 idle in transaction" in gauge.value)
             assert gauge.pool() == {"checked out": 3, "connecting": 0,
