@@ -42,9 +42,6 @@ LONGER = {
         "cells": 183, "words of prose": 3083, "functions": 93,
         "lines in the median code cell": 8},
     "04_connection_pool": {"cells": 133, "words of prose": 2096},
-    "08_missing_greenlet": {
-        "cells": 112, "words of prose": 2250,
-        "lines in the median code cell": 7},
 }
 
 

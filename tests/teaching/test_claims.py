@@ -61,8 +61,8 @@ def test_a_claim_without_its_cell_is_noticed(lessons):
     notebook = authoring.read(authoring.NOTEBOOKS / name)
     for cell in notebook.cells:
         cell.metadata.tags = [tag for tag in cell.metadata.tags
-                              if tag != "claim-C60"]
-    assert "C60" not in proved({**lessons, name: notebook})
+                              if tag != "claim-C59"]
+    assert "C59" not in proved({**lessons, name: notebook})
 
 
 @pytest.mark.parametrize("wrong", ["true", "imprecise"])

@@ -3,7 +3,6 @@
 from random import Random
 
 from sqlalchemy import func, inspect, select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
@@ -45,8 +44,9 @@ SEND = "artists = (await session.scalars(statement)).all()"
         Misconception(OPTION, "pass", "Artist.albums is not loaded"),
         Misconception(OPTION, OPTION.partition("= ")[2],
                       "returns a new statement"),
-        Misconception("selectinload(Artist.albums)",
-                      "joinedload(Artist.albums)", "unique()"),
+        Misconception(
+            OPTION, "from sqlalchemy.orm import joinedload\n    "
+            + OPTION.replace("selectinload", "joinedload"), "unique()"),
         Misconception(
             f"{OPTION}\n    {SEND}",
             f"{SEND}\n    for artist in artists:\n"
@@ -62,6 +62,7 @@ SEND = "artists = (await session.scalars(statement)).all()"
     ),
     also_right=(
         "async def albums_per_artist(session):\n"
+        "    from sqlalchemy.orm import joinedload\n"
         "    statement = select(Artist).options(joinedload(Artist.albums))\n"
         "    artists = (await session.scalars(statement)).unique().all()\n"
         "    return {one.name: len(one.albums) for one in artists}",
@@ -163,69 +164,6 @@ async def sell_one(answer):
     return "the value is the database's own."
 
 
-ADD = "session.add(Album(title=title, artist=artist))"
-
-
-@exercise(
-    "E08.3",
-    hints=(
-        "An append needs the whole list. What does the other side need?",
-        "Album has an attribute artist, and the artist is in your hands.",
-        "session.add(Album(title=title, artist=artist))",
-    ),
-    misconceptions=(
-        Misconception(ADD, "artist.albums.append(Album(title=title))",
-                      "Artist.albums is not loaded"),
-        Misconception(ADD, "artist.albums = [Album(title=title)]",
-                      "Artist.albums is not loaded"),
-        Misconception(ADD, "(await artist.awaitable_attrs.albums).append("
-                      "Album(title=title))", "sends a SELECT"),
-        Misconception(ADD, "Album(title=title, artist=artist)",
-                      "session.add()"),
-        Misconception(ADD, "session.add(Album(title=title))",
-                      "artist=artist"),
-    ),
-    also_right=(
-        "async def add_album(session, artist, title):\n"
-        "    session.add(Album(title=title, artist_id=artist.id))\n"
-        "    await session.flush()",
-        "async def add_album(session, artist, title):\n"
-        "    from sqlalchemy import insert\n"
-        "    await session.execute(\n"
-        "        insert(Album).values(title=title, artist_id=artist.id))",
-    ),
-)
-async def add_album(answer):
-    title = f"Album {Random().randint(1000, 9999)}"
-    async with shop() as engine:
-        async with AsyncSession(engine) as session:
-            artist = await session.scalar(_last_with_albums())
-            theirs = select(Album.title).where(Album.artist_id == artist.id)
-            before = set(await session.scalars(select(Album.id)))
-            with observe(engine) as trace, reading(
-                    albums="this side of the relationship needs the whole "
-                    "list. Album.artist, the other side, needs nothing."):
-                await answer(session, artist, title)
-                try:
-                    await session.commit()
-                except IntegrityError:
-                    raise NotYet("the new album belongs to nobody "
-                                 "(artist_id is NULL): say artist=artist."
-                                 ) from None
-        async with AsyncSession(engine) as session:
-            new = (await session.scalars(
-                theirs.where(Album.id.not_in(before)))).all()
-    if trace.queries().selects:
-        raise NotYet("it sends a SELECT; with 10,000 albums you would wait "
-                     "for all. Album.artist can be set without one.")
-    if not new:
-        raise NotYet("after the commit the artist has no new album: put it "
-                     "into the session with session.add().")
-    if new != [title]:
-        raise NotYet(f"the new albums are {new}, not [{title!r}].")
-    return "one INSERT, and nothing loaded."
-
-
 GIVEN = """async def fetch_artist(engine, artist_id):
     Session = async_sessionmaker(engine)
     async with Session.begin() as session:
@@ -235,7 +173,7 @@ LEAVE = "    async with Session.begin() as session:\n        return "
 
 
 @exercise(
-    "E08.4",
+    "E08.3",
     hints=(
         "Two things have to be true when the session is closed: the albums "
         "are loaded, and nothing has been expired.",
