@@ -22,15 +22,12 @@ from sqlalchemy.pool import NullPool
 from .load import Latency, OpenLoop, open_loop
 from .load_process import arrivals
 from .pool_run import TIMED_OUT, OneEach, Pool, Run
+from .real_run import BUSY, LATE
 from .simulation import simulate
 
 PILOT = 2  # seconds
 NEW, NEW_RATE = 1, 10  # seconds, and a second, of new connections
 ROOM = 50  # connections of a pilot: nobody should wait
-# Requests wait for the event loop as well if it uses so much of its core,
-# or if others leave it too little: then every twentieth starts late, by this
-# part of a hold at least.
-BUSY, LATE = 0.7, 0.2
 
 
 @dataclass(frozen=True)

@@ -21,21 +21,12 @@ are due by a schedule, whether or not the ones before have ended:
     run = await open_loop(core, db.asyncpg, rate=50, seconds=6)
     run.intended.p99, run.actual.p99
 
-One process a call. It gets its job through the pipe, where no other user can
-read the password, and it ends when the pipe closes: with the call, with an
-interrupt, with a kernel that is killed.
+One process a call (``process``).
 """
 
-import asyncio
 import inspect
-import json
 import math
-import os
-import subprocess
-import sys
-import tempfile
 from collections import Counter
-from contextlib import suppress
 from typing import NamedTuple
 
 from sqlalchemy import make_url
@@ -44,14 +35,10 @@ from ..drawing.figure import Figure
 from ..drawing.latency_chart import latency_chart
 from ..notebook.progress import progress
 from ..notebook.sources import program
+from .process import found_by
 
 MOST = 100_000  # operations of a run: both processes keep each one's times
 LONGEST = 3600  # seconds of a run
-TICK = 0.2  # seconds; Jupyter's interrupt is noticed when the loop wakes
-
-
-class LoadError(RuntimeError):
-    """A candidate failed in the load process; the message is its own."""
 
 
 class Candidate(NamedTuple):
@@ -162,42 +149,7 @@ async def in_process(job, words):
     Shows ``words`` and a percentage as progress. Raises LoadError. When the
     cell is interrupted, the process is gone before the next one runs.
     """
-    with progress(words) as say, tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "labsupport.measuring.load_process"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
-            env={**os.environ,
-                 "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            # Jupyter's interrupt goes to the kernel's process group.
-            start_new_session=True)
-        answer = None
-        try:
-            with suppress(BrokenPipeError):  # it died: the log says why
-                process.stdin.write(json.dumps(job).encode() + b"\n")
-                process.stdin.flush()
-            while True:
-                answer = asyncio.ensure_future(
-                    asyncio.to_thread(process.stdout.readline))
-                while not answer.done():
-                    await asyncio.wait([answer], timeout=TICK)
-                news = json.loads(answer.result() or b"{}")
-                if "percent" in news:
-                    say(f"{words}: {news['percent']} %")
-                elif "found" in news:
-                    return news["found"]
-                else:
-                    raise LoadError(news.get("failure") or _last_words(log))
-        finally:
-            process.kill()
-            process.wait()
-            if answer and not answer.done():
-                await answer  # the end of the pipe
-            process.stdout.close()
-            with suppress(BrokenPipeError):
-                process.stdin.close()
-
-
-def _last_words(log):
-    log.seek(0)
-    lines = log.read().decode(errors="replace").strip().splitlines()
-    return "The load process ended: " + (lines or ["it left no word"])[-1]
+    with progress(words) as say:
+        return await found_by(
+            "labsupport.measuring.load_process", job,
+            lambda percent: say(f"{words}: {percent} %"))

@@ -2,28 +2,23 @@
 
     python -m labsupport.measuring.load_process < job
 
-takes one line of JSON and writes some.
-
-It ends when the pipe closes: with the call, with an interrupt, with a kernel
-that is killed.
+takes one line of JSON and writes some (``process``).
 """
 
 import asyncio
 import gc
 import importlib
-import json
 import linecache
-import os
 import random
 import re
 import sys
-import threading
 import time
 from contextlib import asynccontextmanager
 
 from sqlalchemy import make_url
 
 from ..notebook.stacks import your_line
+from .process import Failure, answer
 
 # Seconds. Below a scheduler's time slice: most slices run undisturbed. On a
 # busy machine the median of 8 s is four times as steady as with 50 ms.
@@ -56,7 +51,7 @@ class Entrant:
             self._opened = asynccontextmanager(names[job["function"]])(
                 make_url(job["url"]))
         except Exception as error:
-            raise Failure(self.name, error) from error
+            raise failure(self.name, error) from error
         self.operation = self.run(self._opened.__aenter__())
 
     def run(self, coroutine):
@@ -64,21 +59,18 @@ class Entrant:
         try:
             return self._runner.run(coroutine)
         except Exception as error:
-            raise Failure(self.name, error) from error
+            raise failure(self.name, error) from error
 
     def close(self):
         self.run(self._opened.__aexit__(None, None, None))
 
 
-class Failure(Exception):
-    """Who failed, how, and at which line."""
-
-    def __init__(self, name, error):
-        message = re.sub(r"\s*\(Background on this error at: .*", "",
-                         str(error))
-        line = your_line(error.__traceback__)
-        super().__init__(f"{name}: {type(error).__name__}: {message}"
-                         + f"\nyour line: {line}" * bool(line))
+def failure(name, error):
+    """The Failure that says who failed, how, and at which line."""
+    message = re.sub(r"\s*\(Background on this error at: .*", "", str(error))
+    line = your_line(error.__traceback__)
+    return Failure(f"{name}: {type(error).__name__}: {message}"
+                   + f"\nyour line: {line}" * bool(line))
 
 
 async def closed_loop(operation, users, seconds, least=2):
@@ -202,29 +194,5 @@ def work(job, tell):
     return found
 
 
-def end_with_kernel():
-    """End this process at once when the kernel closes the pipe, or dies."""
-    while os.read(0, 1024):
-        pass
-    os._exit(0)
-
-
-def main():
-    job = json.loads(sys.stdin.buffer.readline())
-    threading.Thread(target=end_with_kernel, daemon=True).start()
-    # What a candidate prints must not come between the lines of JSON.
-    out = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-
-    def tell(**news):
-        print(json.dumps(news), file=out, flush=True)
-
-    try:
-        tell(found=work(job, tell))
-    except Failure as failure:
-        tell(failure=str(failure))
-    os._exit(0)  # no word from connections that a failure left open
-
-
 if __name__ == "__main__":
-    main()
+    answer(work)

@@ -25,6 +25,7 @@ a slider.
 
 from collections import deque
 from heapq import heappop, heappush
+from math import inf
 
 from .pool_run import FAILED, SERVED, TIMED_OUT, OneEach, Run
 from .queue_in_order import in_order
@@ -42,8 +43,9 @@ class _Record:
 
 
 class _Simulation:
-    def __init__(self, pool, users):
+    def __init__(self, pool, users, until):
         self.pool, self.all, self.run = pool, users, Run()
+        self.until = until
         self.now, self.events, self.count = 0.0, [], 0
         self.idle, self.line, self.woken = deque(), deque(), deque()
         self.ahead = [iter(user.holds) for user in users]
@@ -73,7 +75,7 @@ class _Simulation:
 
     def ask(self, user):
         hold = next(self.ahead[user], None)
-        if hold is None:
+        if hold is None or self.now >= self.until:
             return
         run, number = self.run, len(self.holds)
         run.users.append(user)
@@ -206,12 +208,13 @@ class _Simulation:
         self.woken.append((self.ask, user))
 
 
-def simulate(pool, users):
+def simulate(pool, users, until=inf):
     """The Run of ``users`` (OneEach, or a list of User) on a Pool.
 
-    OneEach takes a tenth of the time, unless connections grow too old or
-    are refused.
+    Nobody asks any more at second ``until``. OneEach takes a tenth of the
+    time, unless connections grow too old or are refused.
     """
-    if isinstance(users, OneEach) and (run := in_order(pool, users)):
+    if isinstance(users, OneEach) and until == inf \
+            and (run := in_order(pool, users)):
         return run
-    return _Simulation(pool, list(users)).all_events()
+    return _Simulation(pool, list(users), until).all_events()

@@ -18,7 +18,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from labsupport.databases import postgres, sqlite
 from labsupport.measuring import load, load_process
-from labsupport.measuring.load import Candidate, LoadError, OpenLoop, open_loop
+from labsupport.measuring.load import Candidate, OpenLoop, open_loop
+from labsupport.measuring.process import LoadError
 from labsupport.notebook import sources
 from labsupport.schema import Artist
 
