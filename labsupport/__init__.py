@@ -24,6 +24,7 @@ _HOME = {
     "observe": "trace.observe",
     "open_loop": "measuring.load",
     "pgbench": "measuring.pgbench",
+    "pool_lab": "widgets.pool_lab",
     "pool_gauge": "instruments.pool_gauge",
     "postgres": "databases",
     "predict": "teaching.predictions",

@@ -1,6 +1,7 @@
 """One run of a pool: what is set, who comes, what became of each request."""
 
 from collections.abc import Sequence
+from math import inf
 from typing import NamedTuple
 
 SERVED, TIMED_OUT, FAILED = "served", "timed out", "failed"
@@ -104,6 +105,28 @@ class Run:
     def count(self, outcome):
         """How many requests ended so."""
         return self.outcomes.count(outcome)
+
+    def history(self):
+        """How it went: (second, waiting, live) at each change, in order.
+
+        The counts are those of ``at``.
+        """
+        changes = [(at, 0, 1) for at, _ in self.opened]
+        changes += [(at, 0, -1) for at, _ in self.closed]
+        for came, chosen, left in zip(self.came, self.chosen, self.left):
+            out = left if chosen is None else chosen
+            if came < out:
+                changes += [(came, 1, 0), (out, -1, 0)]
+        changes = sorted(one for one in changes if one[0] < inf)
+        waiting = live = 0
+        found = []
+        for at, more_waiting, more_live in changes:
+            waiting += more_waiting
+            live += more_live
+            if found and found[-1][0] == at:
+                found.pop()
+            found.append((at, waiting, live))
+        return found
 
     def at(self, second):
         """The State at ``second``, just after what happens then."""

@@ -5,7 +5,6 @@
     await explorer.end()        # at the end
 """
 
-import asyncio
 import time
 from collections import Counter
 from contextlib import contextmanager
@@ -14,7 +13,6 @@ from textwrap import shorten
 
 from ipywidgets import (
     HTML,
-    Button,
     Dropdown,
     IntSlider,
     SelectionSlider,
@@ -42,6 +40,7 @@ from ..measuring.loader_costs import (
 )
 from ..schema import Album, Artist, seed
 from ..trace.statements import without_columns
+from .run_button import RunButton
 
 LOADERS = {loader.__name__: loader for loader in (
     selectinload, joinedload, subqueryload, immediateload)}
@@ -59,8 +58,7 @@ class LoaderExplorer(VBox):
     def __init__(self, database, engine, widths):
         self._database, self._engine = database, engine
         self._widths = widths  # of a row: artist, album, track
-        self._loop = asyncio.get_running_loop()
-        self._task, self._size, self._sent = None, None, {}
+        self._size, self._sent = None, {}
         self.ran = None  # what the last run has counted, by name (dict)
         self.way = Dropdown(options=WAYS, value="selectinload",
                             description="loader", **WIDE)
@@ -73,15 +71,13 @@ class LoaderExplorer(VBox):
         self.latency = SelectionSlider(
             options=[(f"{ms:g} ms", ms) for ms in LATENCIES], value=1,
             description="a round trip", **WIDE)
-        self.button = Button(
-            description="Run", button_style="primary",
-            tooltip="load it from the real database")
+        self.button = RunButton(self.run, self._draw,
+                                "load it from the real database")
         self._picture, self._words = HTML(), HTML()
         self._controls = (self.way, self.depth, self.artists, self.albums,
                           self.tracks, self.latency)
         for control in self._controls:
             control.observe(self._moved, "value")
-        self.button.on_click(self._pressed)
         super().__init__([*self._controls, self.button, self._picture,
                           self._words])
         self._draw()
@@ -112,13 +108,14 @@ class LoaderExplorer(VBox):
     async def run(self):
         """Load it for real; ``ran`` has the counts afterwards (dict).
 
-        Raises what the driver raises.
+        Raises what the driver raises; ``ran`` is None then.
         """
+        self.ran = None
         size = (self.artists.value, self.albums.value, self.tracks.value)
         way, depth = self.way.value, self.depth.value
         latency = self.latency.value / 1000
         if self._size != size:
-            self._size = None
+            self._size = None  # until it is all there
             await seed(self._engine, grown(*size))
             self._size = size
         with counted(self._engine) as cost:
@@ -135,8 +132,7 @@ class LoaderExplorer(VBox):
 
     async def end(self):
         """End a run, close the connections and drop the database."""
-        if self._task and self._task.cancel():
-            await asyncio.wait([self._task])
+        await self.button.end()
         await self._engine.dispose()
         await self._database.drop(force=True)
 
@@ -167,8 +163,7 @@ class LoaderExplorer(VBox):
 
     def _moved(self, _change):
         self.ran = None
-        if self._task:  # one that begins after the move goes on
-            self._loop.call_soon_threadsafe(self._task.cancel)
+        self.button.stop_soon()
         self._draw()
 
     def _draw(self, note=""):
@@ -186,29 +181,6 @@ class LoaderExplorer(VBox):
             "about, as text. A run "
             "waits at the server before each statement, in place of a "
             "network, and adds the work of both sides.</small></div>")
-
-    def _pressed(self, _button):
-        # A callback may come on another thread, with another loop.
-        self._loop.call_soon_threadsafe(self._begin_or_stop)
-
-    def _begin_or_stop(self):
-        if not (self._task and self._task.cancel()):
-            self._task = self._loop.create_task(self._run_and_tell())
-
-    async def _run_and_tell(self):
-        self.button.description = "Stop"
-        self._draw("It runs …")
-        try:
-            await self.run()
-            told = "It has run."
-        except asyncio.CancelledError:
-            self.ran, self._size = None, None
-            told = "It was stopped. Run loads what is set now."
-        except Exception as error:  # it is shown where it was asked for
-            self.ran, self._size = None, None
-            told = f"It failed. {type(error).__name__}: {error}"[:300]
-        self.button.description = "Run"
-        self._draw(told)
 
     def __repr__(self):
         figure = self.figure()

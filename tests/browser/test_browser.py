@@ -19,6 +19,7 @@ from conftest import ROOT, need
 from labsupport import working_copy
 from labsupport.authoring import notebooks as authoring
 from labsupport.lab import options
+from labsupport.measuring.scenario import PRESETS
 from labsupport.servers.starting import free_port
 
 SHOTS = ROOT / "screenshots"
@@ -269,6 +270,93 @@ def test_the_loader_explorer_with_the_keyboard(page, lab):
         timeout=60_000)
     shoot(page, "explorer-run", whole=False)
     assert page.locator("code", has_text="SELECT … FROM track").count() == 1
+
+
+LAB_REDRAWS = """() => {
+  window.redraws = []; let pressed = 0;
+  document.addEventListener(
+    'keydown', () => { pressed = performance.now(); }, true);
+  new MutationObserver(() => window.redraws.push(
+      performance.now() - pressed))
+    .observe(document.querySelector('.queue-picture .drawn'),
+             {childList: true});
+}"""
+DRAWN = """() => document.querySelector('.queue-picture img').src
+  + document.querySelector('.queue-picture').parentElement.innerText"""
+SHOWN = """() => {
+  const {second, simulated, real} =
+    document.querySelector('.queue-picture').dataset;
+  return {second: Number(second), simulated, real};
+}"""
+SEEK = """second => {
+  const slider = document.querySelector('.queue-picture input');
+  slider.value = second;
+  slider.dispatchEvent(new Event('input'));
+}"""
+
+
+def counts(run, second):
+    """What the picture shows of a Run at a second, as its data says it."""
+    state = run.at(second)
+    return (f"{len(state.waiting)},{len(state.preparing)},"
+            f"{len(state.served)},{state.live}")
+
+
+def test_the_pool_lab(page, lab):
+    """Sliders, the moving queue, a live run: by keyboard, as the model."""
+    open_lesson(page, lab, authoring.NOTEBOOKS / "00_start_here.ipynb")
+    page.evaluate(CLEAR)
+    page.evaluate(RUN_NEW, "from labsupport import pool_lab\n"
+                  "lab = await pool_lab()\nlab")
+    page.locator(".queue-picture").wait_for(timeout=60_000)
+    shoot(page, "pool-lab", whole=False)
+
+    page.get_by_role("button", name="too small").click()
+    page.locator("code", has_text="pool_timeout=2").wait_for()
+    sliders = page.get_by_role("slider")
+    for number in (0, 2, 3, 4, 5, 6, 7):  # all but that of the clients
+        before = page.evaluate(DRAWN)
+        sliders.nth(number).focus()
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function(f"before => ({DRAWN})() !== before",
+                               arg=before)
+    page.get_by_role("button", name="the knee").click()
+    page.locator("code", has_text="max_overflow=0").wait_for()
+    knee = PRESETS["the knee"].simulated()
+    for second in (0, 3.33, 7.5, 19.99):
+        page.evaluate(SEEK, second)
+        assert page.evaluate(SHOWN) == {
+            "second": second, "simulated": counts(knee, second),
+            "real": None}
+    shoot(page, "pool-lab-knee", whole=False)
+
+    page.evaluate(LAB_REDRAWS)
+    sliders.nth(0).focus()
+    for rate in range(46, 66):
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function(f"() => window.redraws.length > {rate - 46}")
+    spent = sorted(page.evaluate("() => window.redraws"))
+    print("ms from key to picture, p50 and p95:",
+          spent[len(spent) // 2], spent[len(spent) * 95 // 100])
+    assert spent[len(spent) // 2] < 500
+
+    play = page.get_by_role("button", name="Play")
+    page.evaluate(SEEK, 1)
+    play.click()
+    until(page, SHOWN, lambda one: one["second"] > 2)
+    shoot(page, "pool-lab-plays", whole=False)
+    page.get_by_role("button", name="Pause").click()
+
+    page.get_by_role("button", name="impatient").click()
+    page.get_by_role("button", name="Run", exact=True).focus()
+    page.keyboard.press("Enter")
+    live = until(page, SHOWN, lambda one: one["real"]
+                 and 5 < one["second"] < 19)
+    shoot(page, "pool-lab-live", whole=False)
+    assert live["real"] != "0,0,0,0"
+    page.get_by_role("status").get_by_text("It has run.").wait_for(
+        timeout=60_000)
+    shoot(page, "pool-lab-run", whole=False)
 
 
 def test_a_cell_that_fails_is_seen(page, lab):

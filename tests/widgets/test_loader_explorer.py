@@ -73,7 +73,7 @@ def test_a_run_is_drawn_over_what_was_expected():
         expected = explorer._expected("joinedload")
         explorer.button.click()
         await asyncio.sleep(0)  # the callback hops to this loop
-        await explorer._task
+        await explorer.button.task
         return expected, explorer.ran, explorer
 
     expected, ran, explorer = explored(scene)
@@ -109,13 +109,13 @@ def test_what_goes_wrong_is_told_and_the_next_run_works():
         working = explorer._engine
         explorer._engine = create_async_engine(
             working.url.set(database="nowhere"))
-        explorer._begin_or_stop()
-        await explorer._task
+        explorer.button.press()
+        await explorer.button.task
         failed = explorer._words.value
         await explorer._engine.dispose()
         explorer._engine = working
-        explorer._begin_or_stop()
-        await explorer._task
+        explorer.button.press()
+        await explorer.button.task
         return failed, explorer._words.value
 
     failed, well = explored(scene)
@@ -124,16 +124,16 @@ def test_what_goes_wrong_is_told_and_the_next_run_works():
 
 
 @pytest.mark.parametrize("disturb", [
-    lambda explorer: explorer._pressed(None),
+    lambda explorer: explorer.button.click(),
     lambda explorer: setattr(explorer.artists, "value", 31)])
 def test_a_second_press_or_a_move_stops_the_run(disturb):
     async def scene(explorer):
         explorer.way.value, explorer.latency.value = "row by row", 50
-        explorer._begin_or_stop()
+        explorer.button.press()
         await asyncio.sleep(0)
         during = explorer.button.description, explorer._words.value
         disturb(explorer)
-        await explorer._task  # 91 statements of 50 ms would take 5 s
+        await explorer.button.task  # 91 statements of 50 ms would take 5 s
         return during, explorer.button.description, explorer
 
     during, after, explorer = explored(scene)
@@ -146,7 +146,7 @@ def test_a_callback_on_another_thread_runs_on_the_cell_s_loop():
     async def scene(explorer):
         await asyncio.to_thread(explorer.button.click)
         await asyncio.sleep(0)
-        await explorer._task
+        await explorer.button.task
         return explorer.ran
 
     assert explored(scene)["statements"] == 3
@@ -167,9 +167,9 @@ def test_two_at_once():
 
 def test_it_leaves_nothing_and_stands_still_without_a_kernel():
     async def scene(explorer):
-        explorer._begin_or_stop()
+        explorer.button.press()
         await asyncio.sleep(0)
-        return explorer._task, explorer._repr_mimebundle_()
+        return explorer.button.task, explorer._repr_mimebundle_()
 
     task, bundle = explored(scene)
     assert task.done()
