@@ -16,6 +16,7 @@ from .bootstrap import ROOT, Stop, environment
 OLDEST = (3, 11)
 TOOLS = {  # command → the words after the Python of .venv
     "lab": ["-m", "labsupport.lab"],
+    "pool-lab": ["-m", "labsupport.pool_lab_page"],
     "test": ["-m", "pytest", "-n", "3"],
     "check": ["-m", "labsupport.authoring", "check"],
     "author": ["-m", "labsupport.authoring", "author"],
@@ -27,6 +28,7 @@ USAGE = """usage: python3 -m labsupport COMMAND [ARGUMENTS]
 
   lab      open JupyterLab at the first lesson, in my-notebooks: a copy that
            keeps your work; ARGUMENTS go to jupyter lab
+  pool-lab open the pool tuning lab alone, as a page; ARGUMENTS go to voila
   restore  put the original of a lesson back, such as: restore 03;
            yours is kept beside it
   test     prove every lesson; ARGUMENTS go to pytest; the first one to try

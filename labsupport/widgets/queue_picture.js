@@ -58,7 +58,7 @@ class Lane {
     this.squares.clear();
     this.svg.replaceChildren();
     const rows = Math.max(3, Math.ceil(most / SLOTS));
-    const high = HEAD + rows * STEP + 12;
+    const high = HEAD + rows * STEP + 22;
     this.svg.setAttribute("viewBox", `0 0 880 ${high}`);
     make("text", {x: 12, y: 20, "font-weight": 600}, this.svg,
          this.kind === "real" ? "the real run" : "simulated");

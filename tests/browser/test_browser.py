@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from urllib.parse import urlsplit
 
@@ -91,20 +92,27 @@ def lab(tmp_path_factory):
              "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
              "JUPYTERLAB_SETTINGS_DIR": str(home / "settings")})
     try:
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                urllib.request.urlopen(f"{url}/api?token={token}", timeout=5)
-                break
-            except OSError:
-                assert server.poll() is None and time.monotonic() < deadline, \
-                    (home / "log").read_text()
-                time.sleep(0.1)
+        wait_for(server, f"{url}/api?token={token}", home / "log")
         yield url, token
     finally:
         server.terminate()
         server.wait(timeout=30)
         log.close()
+
+
+def wait_for(server, url, log):
+    """Until ``url`` answers; fails with the log if the process ends."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            urllib.request.urlopen(url, timeout=5)
+            return
+        except urllib.error.HTTPError:
+            return  # not what was asked for, and an answer
+        except OSError:
+            assert server.poll() is None and time.monotonic() < deadline, \
+                log.read_text()
+            time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")
@@ -357,6 +365,30 @@ def test_the_pool_lab(page, lab):
     page.get_by_role("status").get_by_text("It has run.").wait_for(
         timeout=60_000)
     shoot(page, "pool-lab-run", whole=False)
+
+
+def test_the_pool_lab_as_a_page(page, tmp_path):
+    url, log = f"http://127.0.0.1:{free_port()}", tmp_path / "log"
+    answered = set()  # its policy refuses to ask for what is elsewhere
+    page.on("requestfinished",
+            lambda what: answered.add(urlsplit(what.url).hostname))
+    with open(log, "w") as file:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "labsupport.pool_lab_page", "--no-browser",
+             f"--port={urlsplit(url).port}"], cwd=ROOT, stdout=file,
+            stderr=file)
+        try:
+            wait_for(server, f"{url}/static", log)
+            page.goto(url)
+            page.locator(".queue-picture img").wait_for(timeout=60_000)
+            page.get_by_role("button", name="too small").click()
+            page.locator("code", has_text="pool_timeout=2").wait_for()
+            if page.screenshots:
+                page.screenshot(path=SHOTS / "pool-lab-page.png")
+            assert answered - {None, ""} == {"127.0.0.1"}
+        finally:
+            server.terminate()
+            server.wait(timeout=30)
 
 
 def test_a_cell_that_fails_is_seen(page, lab):

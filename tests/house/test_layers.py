@@ -15,7 +15,7 @@ FLOORS = [  # from the ground up; a room may import from those above it here
     {"trace"},
     {"instruments", "measuring"},
     {"teaching", "widgets"},
-    {"authoring", "bootstrap", "working_copy"},
+    {"authoring", "bootstrap", "working_copy", "pool_lab_page"},
     {"lab"},
     {"__init__", "__main__"},
 ]
