@@ -5,8 +5,6 @@ widgets, no times, no paths. What can be derived is derived: the navigation,
 the stubs (from the solutions), the ids of cells.
 """
 
-import hashlib
-import json
 import re
 import tomllib
 from pathlib import Path
@@ -14,6 +12,7 @@ from pathlib import Path
 import nbformat
 
 from ..teaching.exercises import stub_of
+from .pictures import PICTURE, drawn_bys, has_picture, plain
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = ROOT / "notebooks"
@@ -23,8 +22,6 @@ METADATA = {
                    "name": "python3"},
     "language_info": {"name": "python"},
 }
-# As in tests/sanitize.cfg: a picture shows real times.
-PICTURE = re.compile(r'src="data:image/svg\+xml,[^"]*"')
 FENCE = re.compile(r"```python\n(.*?)\n```", re.DOTALL)
 
 
@@ -206,35 +203,6 @@ def author(path):
     return new != old
 
 
-def has_picture(cell):
-    """Whether a picture is among the stored outputs of a cell."""
-    return bool(PICTURE.search(_plain(cell.get("outputs", []))))
-
-
-def drawn_bys(notebook):
-    """For each cell a digest (str) of all that a picture of it depends on.
-
-    That is the code up to this cell, and the code that draws. Pictures show
-    real times, so a run cannot tell an old one from a new one.
-    """
-    digest = hashlib.sha256()
-    for path in sorted((ROOT / "labsupport").rglob("*.py")):
-        source = path.read_text(encoding="utf-8")
-        if path.name in ("figure.py", "looks.py", "svg.py") \
-                or re.search(r"^from \S*svg import ", source, re.MULTILINE):
-            digest.update(source.encode())
-    found = []
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            digest.update(cell.source.encode())
-        found.append(digest.hexdigest()[:16])
-    return found
-
-
 def _compared(outputs):
     """What a comparison looks at: all but the times in a picture."""
-    return PICTURE.sub("", _plain(outputs))
-
-
-def _plain(outputs):
-    return json.dumps(outputs, sort_keys=True).replace(r'\"', '"')
+    return PICTURE.sub("", plain(outputs))

@@ -8,14 +8,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 from statistics import median_low
 
-from .notebooks import (
-    drawn_bys,
-    exercise_of,
-    has_picture,
-    in_appendix,
-    read,
-    role,
-)
+from .notebooks import exercise_of, in_appendix, read, role
+from .pictures import drawn_bys, has_picture
 
 BODY = ("section", "predict", "settle", "run", "explain", "claim",
         "instrument", "failure", "fix", "setup")

@@ -14,6 +14,7 @@ import pytest
 
 from labsupport.authoring import __main__ as commands
 from labsupport.authoring import notebooks as authoring
+from labsupport.authoring import pictures
 from labsupport.drawing import figure
 
 GOOD = authoring.NOTEBOOKS / "08_missing_greenlet.ipynb"
@@ -191,3 +192,11 @@ def test_a_kernel_gets_a_port_that_no_connection_gets():
     ports = {LocalPortCache.instance().find_available_port("127.0.0.1")
              for _ in range(20)}
     assert len(ports) == 20 and max(ports) < 32_768
+
+
+def test_a_picture_ages_with_what_draws_it():
+    drawn = {path.stem: {one.stem for one in pictures.drawn_with(
+        authoring.read(path))} for path in authoring.lessons()}
+    assert "cost_chart" in drawn["09_eager_loading"]
+    assert "cost_chart" not in drawn["01_async_engine"]
+    assert {"svg", "looks", "timeline"} <= drawn["01_async_engine"]
