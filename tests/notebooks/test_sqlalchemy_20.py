@@ -24,7 +24,8 @@ PLACE = ROOT / ".venv-sqlalchemy-2.0" / "site-packages"
 UNITS = [["trace", "--ignore=trace/test_every_step.py",
           "--ignore=trace/test_storm.py"],
          ["trace/test_every_step.py"], ["trace/test_storm.py"],
-         ["instruments", "measuring/test_simulation.py"],
+         ["instruments", "measuring/test_simulation.py",
+          "measuring/test_real_run.py", "widgets"],
          ["faults"],
          ["teaching", "notebook", "house/test_schema.py"]]
 SAY = "import sqlalchemy; print(sqlalchemy.__version__)"
