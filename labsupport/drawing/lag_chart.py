@@ -1,46 +1,39 @@
-"""How late an event loop was, over time."""
+"""The heartbeat of event loops: a stroke for each beat, and the gaps."""
 
 from .looks import BLUE, VERMILION
-from .svg import line, picture, stroke, text
+from .svg import bar, picture, stroke, text, time_axis
 
-WIDTH, HEIGHT, LEFT, TOP = 640, 130, 64, 44
+LEFT, RIGHT, TOP, ROW, BEAT = 150, 700, 40, 52, 16
 
 
-def lag_chart(beats, blockers, beat, blocked):
-    """An SVG document (str) of the lag of an event loop over time.
+def lag_chart(rows, blocked):
+    """An SVG document (str): the beats of event loops, on one time axis.
 
-    ``beats``: pairs of when a beat was due and how late it came (s), one due
-    every ``beat`` seconds; ``blockers``: what held the loop up for
-    ``blocked`` seconds or more (str).
+    ``rows``: name → (beats, blockers). The beats are pairs of when a beat
+    was due and how late it came (s); the blockers (str) are what held the
+    loop up for ``blocked`` seconds or more.
     """
-    end = max((due + late for due, late in beats), default=0) or beat
-    top = max([0.1, *(late for _, late in beats)])
-    foot = TOP + HEIGHT
-
-    def x(seconds):
-        return round(LEFT + WIDTH * seconds / end, 1)
-
-    def y(seconds):
-        return round(foot - HEIGHT * seconds / top, 1)
-
-    shapes = [text(16, 24, "lag of the event loop", kind="head"),
-              text(LEFT - 6, TOP + 4, f"{top * 1000:.0f} ms", kind="small",
-                   anchor="end"),
-              text(LEFT - 6, foot + 4, "0 ms", kind="small", anchor="end"),
-              text(LEFT + WIDTH, foot + 16, f"{end:.2f} s", kind="small",
-                   anchor="end"),
-              stroke(f"M{LEFT} {foot}H{LEFT + WIDTH}"),
-              line(LEFT, TOP, LEFT + WIDTH, TOP)]
-    for due, late in beats:
-        bad = blockers and late >= blocked
-        if late >= beat:  # the lag grows until the beat comes; less is noise
-            shapes.append(
-                f'<path d="M{x(due)} {foot}L{x(due + late)} {y(late)}V{foot}Z"'
-                f' fill="{VERMILION if bad else BLUE}"/>')
-        if bad:
-            shapes.append(text(x(due + late), y(late) - 5, "✗ blocked",
-                               kind="bad", anchor="end"))
-    names = blockers or ["nothing blocked it"]
-    shapes += [text(LEFT, foot + 34 + 16 * number, name, kind="small")
-               for number, name in enumerate(names)]
-    return picture(LEFT + WIDTH + 24, foot + 34 + 16 * len(names), *shapes)
+    end = max((due + late for beats, _ in rows.values()
+               for due, late in beats), default=0.01)
+    bottom = TOP + ROW * len(rows)
+    axis, x = time_axis(end, LEFT, RIGHT, TOP - 8, bottom)
+    shapes = [text(12, 22, "heartbeat of the event loop: it should beat "
+                   "every 10 ms", kind="head"), axis]
+    for number, (name, (beats, blockers)) in enumerate(rows.items()):
+        top = TOP + ROW * number
+        came = [x(due + late) for due, late in beats]
+        shapes += [text(12, top + 14, name[:20]),
+                   stroke("".join(f"M{at:.1f} {top}v{BEAT}" for at in came),
+                          colour=BLUE)]
+        gaps = [(x(due), x(due + late), late) for due, late in beats
+                if blockers and late >= blocked]
+        shapes += [bar(start, top, stop - start, BEAT, colour=VERMILION,
+                       hatched=True) for start, stop, _ in gaps]
+        longest = max((late for _, _, late in gaps), default=0)
+        words = (f"✗ no beat for {longest * 1000:,.0f} ms: "
+                 + " · ".join(blockers)) if blockers else "nothing blocked it"
+        shapes.append(text(LEFT, top + 30, words, kind=(
+            "bad" if blockers else "small")))
+    return picture(max(RIGHT + 50, LEFT + 20 + 7 * max(
+        (len(" · ".join(blockers)) + 25 for _, blockers in rows.values()),
+        default=0)), bottom + 26, *shapes)

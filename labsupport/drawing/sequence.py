@@ -4,11 +4,11 @@ import textwrap
 from typing import NamedTuple
 
 from .figure import Figure
-from .looks import BLUE, GREEN, ORANGE, SKY, VERMILION
+from .looks import BLUE, GREEN, ORANGE, PINK, SKY, VERMILION
 from .svg import box, picture, pointer, stroke, text
 
 ROW, TOP, WIDTH = 24, 44, 79
-COLOURS = BLUE, GREEN, ORANGE, SKY  # of the lanes, from the left
+COLOURS = BLUE, GREEN, ORANGE, SKY, PINK  # of the lanes, from the left
 
 
 class Step(NamedTuple):
@@ -62,15 +62,26 @@ def _svg(lanes, steps, never):
         y = TOP + ROW * (number + 1) - 4
         a, b = middle[step.source], middle[step.target]
         if step.kind != "missing":
-            colour = COLOURS[lanes.index(step.source) % len(COLOURS)]
-            shapes.append(box(a - 5, since, 10, y - since, colour=colour))
+            shapes.append(_turn(lanes, step.source, a, since, y))
             since = y
-        shapes += _hand_over(a, b, y, step)
+        if step is not steps[-1] and steps[number + 1].source != step.target:
+            shapes.append(_turn(lanes, step.target, b, y, y + ROW / 2))
+        shapes += _hand_over(a, b, _beside(middle, step), y, step)
     return picture(right, bottom + 10, *shapes)
 
 
-def _hand_over(a, b, y, step):
-    """The shapes of one step: an arrow, or a remark beside its lane."""
+def _turn(lanes, lane, x, since, until):
+    """The block that says: here ``lane`` runs."""
+    colour = COLOURS[lanes.index(lane) % len(COLOURS)]
+    return box(x - 5, since, 10, until - since, colour=colour)
+
+
+def _hand_over(a, b, beside, y, step):
+    """The shapes of one step: an arrow, or a remark beside its lane.
+
+    The words stand between ``a`` and the lane ``beside`` it, on the way to
+    ``b``: no lane runs through them.
+    """
     kind = "bad" if step.kind else "small"
     words = f"✗ {step.label}" if step.kind else step.label
     if a == b:
@@ -79,7 +90,14 @@ def _hand_over(a, b, y, step):
     return [pointer(a + 6 * way, y, b - 6 * way,
                     colour=VERMILION if step.kind else "#888",
                     dashed=step.kind == "missing"),
-            text((a + b) / 2, y - 5, words, kind=kind, anchor="middle")]
+            text((a + beside) / 2, y - 5, words, kind=kind, anchor="middle")]
+
+
+def _beside(middle, step):
+    """The x of the lane beside the source, on the way to the target."""
+    lanes = list(middle)
+    a, b = lanes.index(step.source), lanes.index(step.target)
+    return middle[lanes[a + (b > a) - (b < a)]]
 
 
 def _places(lanes, steps):
@@ -88,11 +106,10 @@ def _places(lanes, steps):
     order = {lane: number for number, lane in enumerate(lanes)}
     gaps = [120] * len(lanes)
     for step in steps:
-        left, right = sorted((order[step.source], order[step.target]))
-        # What crosses several gaps finds room; what fails is bold.
-        if right - left <= 1:
-            letter = 8.2 if step.kind else 6.4
-            gaps[left] = max(gaps[left], letter * len(step.label) + 44)
+        source, target = order[step.source], order[step.target]
+        left = source - (target < source)
+        letter = 8.2 if step.kind else 6.4  # what fails is bold
+        gaps[left] = max(gaps[left], letter * len(step.label) + 44)
     for number, lane in enumerate(lanes):
         middle[lane], x = round(x), x + gaps[number]
     return middle, round(x - gaps[-1] + max(60, _beyond(lanes[-1], steps)))

@@ -2,7 +2,8 @@
 
     with lag_meter() as lag:
         await handle_requests()
-    lag             # the lag over time, and the lines that blocked the loop
+    lag             # the beats of the loop, and the lines that blocked it
+    heartbeats({"before": lag, "after": another})       # on one time axis
 
 A beat is due on the loop every ``BEAT`` seconds; the lag is how late it
 comes. While one is overdue, a thread looks at what the loop's thread runs.
@@ -68,21 +69,28 @@ class Lag:
         return max((late for _, late in self.beats), default=0.0)
 
     def figure(self):
-        """The lag over time (Figure); its text names the lines only."""
-        # A late beat without a line of yours is a busy machine: no finding.
-        words = "\n".join(["blocked the event loop:", *(
-            f"  {blocker}" for blocker in self.blockers)]
-        ) if self.blockers else "nothing blocked the event loop"
-        names = [str(blocker) for blocker in self.blockers]
-        return Figure(lag_chart(self.beats, names, BEAT, BLOCKED),
-                      "Lag of the event loop over time; "
-                      + words.replace("\n", ""), words)
+        """The beats over time (Figure); its text names the lines only."""
+        return heartbeats({"": self})
 
     def __repr__(self):
-        return self.figure().text
+        # A late beat without a line of yours is a busy machine: no finding.
+        return "\n  ".join(["blocked the event loop:", *map(
+            str, self.blockers)]) if self.blockers \
+            else "nothing blocked the event loop"
 
     def _repr_html_(self):
         return self.figure()._repr_html_()
+
+
+def heartbeats(lags):
+    """The beats of several Lags on one time axis (Figure): name → Lag."""
+    rows = {name: (lag.beats, list(map(str, lag.blockers)))
+            for name, lag in lags.items()}
+    words = "\n".join(f"{name}: {lag}" if name else str(lag)
+                      for name, lag in lags.items())
+    return Figure(lag_chart(rows, BLOCKED),
+                  "Heartbeat of the event loop over time; "
+                  + "; ".join(words.replace("\n ", "").splitlines()), words)
 
 
 @contextmanager

@@ -5,8 +5,8 @@
     trace.result    # what the await returned, or what it raised
 
 What you await is driven by hand, one ``send`` at a time, inside your task;
-``greenlet.settrace`` is on only during such a ``send``. Other tasks are
-neither recorded nor slowed down.
+``greenlet.settrace`` is on only during such a ``send``. Of other tasks only
+the one that you give as ``beside`` is recorded.
 """
 
 import asyncio
@@ -29,7 +29,8 @@ class SwitchTrace:
     ``error`` is the Exception that it raised, or None.
     """
 
-    def __init__(self, name):
+    def __init__(self, name, beside=None):
+        self.beside = beside  # the name of the other task, or None
         self.steps = [Step(TASK, TASK, f"await {name}")]
         self.error = self._result = None
         self.unread = 0  # hand-overs that could not be described
@@ -48,12 +49,13 @@ class SwitchTrace:
 
     def figure(self):
         """The sequence diagram (Figure)."""
-        named = [lane for step in self.steps
-                 for lane in (step.source, step.target)]
-        drivers = dict.fromkeys(lane for lane in named
-                                if lane not in (GREENLET, TASK, LOOP))
-        return sequence([GREENLET, TASK, *(drivers or ["driver"]), LOOP],
-                        self.steps, f"The path of {self.steps[0].label}")
+        named = [lane for step in self.steps for lane in step[:2]]
+        others = [self.beside] * (self.beside is not None)
+        drivers = dict.fromkeys(lane for lane in named if lane not in (
+            GREENLET, TASK, LOOP, *others))
+        return sequence(
+            [GREENLET, TASK, *(drivers or ["driver"]), LOOP, *others],
+            self.steps, f"The path of {self.steps[0].label}")
 
     def __repr__(self):
         lost = f"\nhand-overs that could not be read: {self.unread}"
@@ -63,8 +65,11 @@ class SwitchTrace:
         return self.figure()._repr_html_()
 
 
-async def trace_switches(awaitable):
+async def trace_switches(awaitable, beside=None):
     """Await ``awaitable`` and return the SwitchTrace of it.
+
+    ``beside`` is a coroutine, run meanwhile as a task and then cancelled: the
+    trace shows where it has a turn.
 
     An Exception ends up in ``error``, so that you have the picture of it;
     a cancellation goes on as it would without the trace. Raises TypeError
@@ -76,7 +81,39 @@ async def trace_switches(awaitable):
                         f"{type(awaitable).__name__}.")
     driven = awaitable if asyncio.iscoroutine(awaitable) \
         else awaitable.__await__()
-    return await _Drive(driven, SwitchTrace(_name(awaitable)))
+    trace = SwitchTrace(_name(awaitable), beside and _name(beside))
+    if beside is None:
+        return await _Drive(driven, trace)
+    other = asyncio.ensure_future(_Beside(beside, trace))
+    try:
+        return await _Drive(driven, trace)
+    finally:
+        other.cancel()
+        await asyncio.wait([other])
+        beside.close()  # where it never had a turn
+        if not other.cancelled():
+            other.result()  # it has ended, or failed: say so
+
+
+class _Beside:
+    """An awaitable that awaits ``coroutine`` and notes when it has a turn."""
+
+    def __init__(self, coroutine, trace):
+        self.driven, self.trace = coroutine.__await__(), trace
+
+    def __await__(self):
+        steps, resume, value = self.trace.steps, self.driven.send, None
+        while True:
+            if steps[-1].target == LOOP:  # else it has one more turn
+                steps.append(Step(LOOP, self.trace.beside, "runs meanwhile"))
+            try:
+                future = resume(value)
+            except StopIteration:
+                return
+            try:
+                value, resume = (yield future), self.driven.send
+            except BaseException as error:
+                value, resume = error, self.driven.throw
 
 
 class _Drive:

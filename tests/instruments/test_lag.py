@@ -15,7 +15,14 @@ from sqlalchemy import create_engine, select, text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from labsupport.databases import postgres
-from labsupport.instruments.lag_meter import BEAT, BLOCKED, _Meter, lag_meter
+from labsupport.drawing.looks import VERMILION
+from labsupport.instruments.lag_meter import (
+    BEAT,
+    BLOCKED,
+    _Meter,
+    heartbeats,
+    lag_meter,
+)
 from labsupport.schema import Artist, seed
 
 BLOCK = 2 * BLOCKED
@@ -262,6 +269,30 @@ def test_where_no_loop_runs():
 def test_the_picture_has_the_lines_as_text():
     lag = measure(nap)
     html = lag._repr_html_()
-    assert 'alt="Lag of the event loop over time; blocked' in html
+    assert 'alt="Heartbeat of the event loop over time; blocked' in html
     assert "any(map(time.sleep, STEPS))  in nap" in html
     assert "ms" not in lag.figure().text and "ms" in lag.figure().svg
+
+
+def test_several_have_one_axis_and_a_row_each():
+    """The gap is red, named and measured; a row without one says so."""
+    lags = {"in the loop": measure(nap), "in a thread": measure(
+        lambda: asyncio.to_thread(time.sleep, BLOCK))}
+    figure = heartbeats(lags)
+    assert figure.text.splitlines() == [
+        "in the loop: blocked the event loop:",
+        "  any(map(time.sleep, STEPS))  in nap",
+        "in a thread: nothing blocked the event loop"]
+    assert figure.svg.count(VERMILION) == figure.svg.count("no beat for") == 1
+    assert figure.svg.count("nothing blocked it") == 1
+
+
+def test_no_beat_at_all_can_be_drawn():
+    with_none = asyncio.run(not_a_beat())
+    assert with_none.beats == [] and "<svg" in with_none.figure().svg
+
+
+async def not_a_beat():
+    with lag_meter() as lag:
+        pass
+    return lag

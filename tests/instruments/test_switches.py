@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import re
 
 import greenlet
 import pytest
@@ -310,3 +311,67 @@ def test_the_picture_says_what_is_never_reached():
     assert figure.svg.count("never reached") == 1
     assert figure.text.splitlines()[1].split() == [
         "✗", "b", "→", "a", "try"]
+
+
+async def others():
+    while True:
+        await asyncio.sleep(0)
+
+
+def test_another_task_has_its_turn_while_this_one_waits():
+    async def work(engine):
+        async with engine.connect() as connection:
+            await connection.execute(ONE)
+            return [await trace_switches(connection.scalar(ONE), others())
+                    for _ in range(5)]
+
+    alike = {tuple(lines(trace)) for trace in in_shop(work, "asyncpg")}
+    (one,) = alike
+    wait = one.index("asyncpg → event loop wait for I/O")
+    assert one[wait + 1:wait + 3] == ("event loop → others runs meanwhile",
+                                      "event loop → asyncpg resume")
+    assert sum("others" in line for line in one) == 1
+
+
+def test_where_nothing_waits_no_other_task_has_a_turn():
+    async def go():
+        running = len(asyncio.all_tasks())
+        trace = await trace_switches(nothing(), others())
+        return trace, len(asyncio.all_tasks()) - running
+
+    async def nothing():
+        return 7
+
+    trace, left = asyncio.run(go())
+    assert trace.result == 7 and left == 0
+    assert lines(trace)[-1] \
+        == "never reached: greenlet, driver, event loop, others"
+
+
+async def fails():
+    await asyncio.sleep(0)
+    raise ZeroDivisionError
+
+
+async def ends():
+    await asyncio.sleep(0)
+
+
+def test_how_the_other_task_ends():
+    """Its error is not lost; that it ends early does no harm."""
+    async def go(other):
+        return (await trace_switches(asyncio.sleep(0.02, 5), other)).result
+
+    assert asyncio.run(go(ends())) == 5
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(go(fails()))
+
+
+def test_no_lane_runs_through_the_words():
+    """Over several lanes, they stand in the first gap."""
+    lanes = ["greenlet", "task", "driver", "event loop"]
+    svg = sequence(lanes, [Step("task", "event loop", "wait in sleep")],
+                   "title").svg
+    driver = float(re.search(r'x="([\d.]+)"[^>]*>driver<', svg)[1])
+    words = float(re.search(r'x="([\d.]+)"[^>]*>wait in sleep<', svg)[1])
+    assert words + 6.4 * len("wait in sleep") / 2 < driver

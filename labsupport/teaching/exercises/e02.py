@@ -1,15 +1,11 @@
 """Checks of ``02_event_loop_and_greenlet``."""
 
 import asyncio
-import gc
 from inspect import iscoroutine
 from itertools import pairwise
 from random import randrange
 
-from sqlalchemy import create_engine, func, insert, select, text
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.pool import NullPool
+from sqlalchemy import create_engine, func, insert, select
 
 from ...databases import postgres
 from ...instruments.lag_meter import lag_meter
@@ -194,106 +190,3 @@ async def _is_the_number(count):
         await count
         raise NotYet(f"you return a {type(count).__name__}, and nobody has "
                      "the number: await it.")
-
-
-NO_POOL = "create_async_engine(url, poolclass=NullPool)"
-ENGINE = "def engine_for_many_loops(url):\n    return "
-OTHERS = text("SELECT count(*) FROM pg_stat_activity WHERE datname = "
-              "current_database() AND pid <> pg_backend_pid()")
-DATABASE = text("SELECT current_database()")
-PATIENCE = 3  # seconds: the server takes a moment to notice a farewell
-
-
-@exercise(
-    "E02.3",
-    hints=(
-        "A connection of asyncpg belongs to the loop that opened it. What "
-        "hands it to another loop?",
-        "The pool keeps it. One class of pool keeps nothing.",
-        "create_async_engine(url, poolclass=NullPool)",
-    ),
-    misconceptions=(
-        Misconception(NO_POOL, "create_async_engine(url)",
-                      "a connection of another loop"),
-        Misconception(NO_POOL, "create_async_engine(url, pool_pre_ping=True)",
-                      "a connection of another loop"),
-        Misconception(NO_POOL, "create_async_engine(url, pool_recycle=0)",
-                      "stays open when its loop has ended"),
-        Misconception(NO_POOL, "create_async_engine(url, poolclass="
-                      "__import__('sqlalchemy').StaticPool)",
-                      "a connection of another loop"),
-        Misconception(NO_POOL, "create_async_engine(url.set(drivername="
-                      "'postgresql+psycopg'))", "stay with asyncpg"),
-        Misconception("return create", "create", "you return None"),
-        Misconception(NO_POOL, "create_engine(url, poolclass=NullPool)",
-                      "you return an Engine"),
-    ),
-    also_right=(
-        ENGINE + "create_async_engine(url, poolclass=NullPool, "
-        "isolation_level='AUTOCOMMIT')",
-        ENGINE + "create_async_engine(\n        url.render_as_string("
-        "hide_password=False), poolclass=NullPool)",
-    ),
-)
-async def engine_for_many_loops(answer):
-    async with shop(postgres, "asyncpg", poolclass=NullPool) as outside:
-        engine = answer(outside.url)
-        if not isinstance(engine, AsyncEngine):
-            raise NotYet(f"return an AsyncEngine; you return {_a(engine)}.")
-        if engine.dialect.driver != "asyncpg":
-            raise NotYet("with another driver it goes well until tasks wait "
-                         "for the pool: stay with asyncpg.")
-        try:
-            databases, complaints = await _ask_from_many_loops(engine)
-            if not complaints:
-                async with outside.connect() as connection:
-                    await _nobody_else(connection)
-        finally:
-            # Nobody can close a connection whose loop has ended.
-            await engine.dispose(close=False)
-            gc.collect()  # what it leaves, now and not below another cell
-    if complaints:
-        raise NotYet("a loop gets a connection of another loop "
-                     f"({complaints[0]}): let the pool keep none, with "
-                     "poolclass=NullPool.")
-    if databases != {outside.url.database}:
-        raise NotYet(f"{databases} answers: connect to the given url.")
-    return "each loop opens its own connections, and closes them."
-
-
-def _a(thing):
-    return "None" if thing is None else f"an {type(thing).__name__}"
-
-
-async def _ask_from_many_loops(engine):
-    """Which databases (set) answer, and complaints (list of str)."""
-    databases, complaints = set(), []
-
-    async def ask():
-        try:
-            async with engine.connect() as connection:
-                databases.add(await connection.scalar(DATABASE))
-        except (RuntimeError, SQLAlchemyError) as error:
-            words = str(error).splitlines()[0].rpartition("> ")[2]
-            complaints.append(f"{type(error).__name__}: {words}")
-
-    async def two_at_once():
-        await asyncio.gather(ask(), ask())
-
-    # One after the other: two loops at a time can crash the driver.
-    for _ in range(2):
-        await asyncio.to_thread(asyncio.run, two_at_once())
-        await two_at_once()
-    return databases, complaints
-
-
-async def _nobody_else(connection):
-    """NotYet unless the server has no other connection, after a moment."""
-    try:
-        async with asyncio.timeout(PATIENCE):
-            while await connection.scalar(OTHERS):
-                await connection.rollback()  # the view stays the same in one
-                await asyncio.sleep(0.02)
-    except TimeoutError:
-        raise NotYet("a connection stays open when its loop has ended: let "
-                     "the pool keep none, with poolclass=NullPool.") from None
