@@ -14,6 +14,7 @@ from ...databases import postgres
 from ...schema import Album, Artist, Track
 from ...trace.observe import observe
 from . import Misconception, NotYet, exercise, shop
+from .e07_retry import again_by_sqlstate  # noqa: F401  it is E07.3
 
 OWN = "        async with Session() as session:"
 SEND = "            return await session.scalar(statement)"
