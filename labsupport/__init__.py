@@ -33,6 +33,8 @@ _HOME = {
     "read_only": "faults",
     "report": "notebook.report",
     "restart": "faults",
+    "serve": "web",
+    "serve_alone": "web",
     "settle": "teaching.predictions",
     "slow_query": "faults",
     "sqlite": "databases",

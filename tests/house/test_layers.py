@@ -13,7 +13,7 @@ FLOORS = [  # from the ground up; a room may import from those above it here
     {"databases"},
     {"faults"},
     {"trace"},
-    {"instruments", "measuring"},
+    {"instruments", "measuring", "web"},
     {"teaching", "widgets"},
     {"authoring", "bootstrap", "working_copy", "pool_lab_page"},
     {"lab"},
