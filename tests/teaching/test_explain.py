@@ -401,6 +401,12 @@ async def double_colon(engine):
             text("SELECT :x::integer"), {"x": 1})
 
 
+async def untyped(engine):
+    async with engine.connect() as connection:
+        await connection.execute(
+            text("SELECT 1 WHERE :x IS NULL"), {"x": None})
+
+
 async def stale(engine):
     class Base(DeclarativeBase):
         pass
@@ -574,6 +580,7 @@ CASES = [
     ("locked", two_writers, SQLITE), ("memory", no_table, SQLITE),
     ("cursor-gone", stream_after_commit, PG),
     ("double-colon", double_colon, PG), ("stale-data", stale, ALL),
+    ("untyped-parameter", untyped, PG),
     ("serialiser", response_model, ALL), ("dynamic", dynamic, ALL),
     ("append", append, ALL), ("replace", replace, ALL),
     ("deleted-row", deleted, ALL),

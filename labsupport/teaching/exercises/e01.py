@@ -1,17 +1,13 @@
 """Checks of ``01_async_engine``."""
 
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from random import randrange
 
-import asyncpg
 from sqlalchemy import event, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.pool import Pool
 
-from ...databases import postgres
 from ...schema import Artist
-from ...servers.starting import free_port
 from ...trace.observe import observe
 from . import Misconception, NotYet, exercise, shop
 
@@ -191,109 +187,3 @@ async def add_artist(answer):
                      "committed: use engine.begin(), or write "
                      "await connection.commit() in the block.")
     return "the row is there, and the connection is back in the pool."
-
-
-@exercise(
-    "E01.3",
-    hints=(
-        "Creating an engine proves nothing. Which call meets the server?",
-        "With asyncpg a closed port raises ConnectionRefusedError, which is "
-        "an OSError and no SQLAlchemyError. What the server refuses is a "
-        "DBAPIError on SQLAlchemy 2.1, asyncpg's own error on 2.0.",
-        "except (SQLAlchemyError, asyncpg.PostgresError, OSError): "
-        "return False",
-    ),
-    misconceptions=(
-        Misconception(
-            "        async with engine.connect() as connection:\n"
-            '            await connection.execute(text("SELECT 1"))\n',
-            "", "nobody listens on that port and you say True"),
-        Misconception("(SQLAlchemyError, asyncpg.PostgresError, OSError)",
-                      "SQLAlchemyError", "catch ConnectionRefusedError"),
-        Misconception("(SQLAlchemyError, asyncpg.PostgresError, OSError)",
-                      "OSError", "does not have that database"),
-        Misconception("return False", "pass", "you say None"),
-        Misconception("        await engine.dispose()", "        pass",
-                      "left open"),
-        Misconception("        async with engine.connect() as connection:\n"
-                      "            await connection",
-                      "        connection = await engine.connect()\n"
-                      "        await connection", "close it"),
-        Misconception("", """\
-async def is_up(url):
-    try:
-        _, writer = await asyncio.open_connection(url.host, url.port)
-    except OSError:
-        return False
-    writer.close()
-    return True""", "does not have that database and you say True"),
-    ),
-    also_right=(
-        """\
-async def is_up(url):
-    engine = create_async_engine(url)
-    try:
-        async with engine.connect():
-            return True
-    except Exception:
-        return False
-    finally:
-        await engine.dispose()""",
-        """\
-async def is_up(url):
-    from sqlalchemy.pool import NullPool
-    engine = create_async_engine(url, poolclass=NullPool)
-    try:
-        async with engine.begin() as connection:
-            return await connection.scalar(text("SELECT true"))
-    except (SQLAlchemyError, asyncpg.PostgresError, OSError):
-        return False""",
-    ),
-)
-async def is_up(answer):
-    db = await postgres()
-    nowhere = db.asyncpg.set(host="127.0.0.1", port=free_port())
-    unknown = db.asyncpg.set(database=f"{db.asyncpg.database}_not")
-    try:
-        with _nothing_collected():
-            await _expect(True, answer, db.asyncpg, "the database is there")
-            try:
-                await db.unused()
-            except RuntimeError:
-                raise NotYet("a connection is left open: close it, and "
-                             "await engine.dispose().") from None
-            await _expect(False, answer, nowhere,
-                          "nobody listens on that port")
-            await _expect(False, answer, unknown,
-                          "the server does not have that database")
-    finally:
-        await db.drop(force=True)
-    return "right about one database that is there, and two that are not."
-
-
-async def _expect(right, answer, url, situation):
-    try:
-        up = await answer(url)
-    except (OSError, SQLAlchemyError, asyncpg.PostgresError) as error:
-        raise NotYet(f"{situation} and your function raises: catch "
-                     f"{type(error).__name__}, and return False.") from error
-    if up is not right:
-        raise NotYet(f"{situation} and you say {up!r}: return {right}.")
-
-
-@contextmanager
-def _nothing_collected():
-    """Inside, no connection is closed because nobody refers to it any more.
-
-    An engine that is not disposed of would hide what it leaves open.
-    """
-    kept = []
-
-    def keep(connection, _record):
-        kept.append(connection)
-
-    event.listen(Pool, "connect", keep)
-    try:
-        yield
-    finally:
-        event.remove(Pool, "connect", keep)
