@@ -53,6 +53,23 @@ ADVICE = {
             "            Artist.albums).contains_eager(Album.tracks)))\n"
             "    artists = (await session.scalars(statement)).unique().all()",
             "an artist without albums"),
+        Misconception(
+            f"{OPTION}\n{SEND}",
+            "    statement = statement.options(joinedload(Artist.albums)\n"
+            "        .joinedload(Album.tracks, innerjoin=True))\n"
+            "    artists = (await session.scalars(statement)).unique().all()",
+            "an inner join drops it"),
+        Misconception(
+            "", "async def catalogue(session):\n"
+            "    rows = await session.execute(\n"
+            "        select(Artist.name, Album.title, func.count(Track.id))\n"
+            "        .join(Artist.albums).join(Album.tracks)\n"
+            "        .group_by(Artist.name, Album.title))\n"
+            "    names = await session.scalars(select(Artist.name))\n"
+            "    found = {name: {} for name in names}\n"
+            "    for name, title, number in rows:\n"
+            "        found[name][title] = number\n"
+            "    return found", "an inner join drops it"),
     ),
     also_right=(
         "async def catalogue(session):\n"
@@ -77,11 +94,14 @@ ADVICE = {
 )
 async def two_levels_three_statements(answer):
     async with shop() as engine, AsyncSession(engine) as session:
+        session.add(Album(title="Untitled", artist_id=await session.scalar(
+            select(Album.artist_id).limit(1))))  # it has no track
+        await session.commit()
         right = {name: {} for name in await session.scalars(
             select(Artist.name))}
         for name, title, number in await session.execute(
                 select(Artist.name, Album.title, func.count(Track.id))
-                .join(Artist.albums).join(Album.tracks)
+                .join(Artist.albums).outerjoin(Album.tracks)
                 .group_by(Artist.name, Album.title)):
             right[name][title] = number
         with observe(engine) as trace, reading(**ADVICE):
@@ -90,6 +110,10 @@ async def two_levels_three_statements(answer):
         raise NotYet("return a dictionary with each artist's name, and an "
                      "empty dictionary for an artist without albums.")
     for name, albums in right.items():
+        if found[name] == {title: number for title, number in albums.items()
+                           if number} != albums:
+            raise NotYet(f"{name!r} has an album without tracks, and your "
+                         "dictionary leaves it out: an inner join drops it.")
         if found[name] != albums:
             raise NotYet(f"{name!r} has {albums}, your dictionary says "
                          f"{found[name]!r:.60}.")
@@ -99,6 +123,12 @@ async def two_levels_three_statements(answer):
     return "two levels, in three statements or fewer."
 
 
+EVERY_TRACK = (
+    "async def long_tracks(session, seconds):\n"
+    "    statement = select(Album).options(selectinload(Album.tracks))\n"
+    "    albums = (await session.scalars(statement)).all()\n")
+TITLES = ("    return {album.title: [track.title for track in album.tracks]\n"
+          "            for album in albums}")
 PART = "    part = Album.tracks.and_(Track.seconds > seconds)"
 LOAD = "    statement = select(Album).options(selectinload(part))"
 
@@ -124,11 +154,22 @@ LOAD = "    statement = select(Album).options(selectinload(part))"
                       "longer than"),
         Misconception("options(selectinload(part))",
                       "options(immediateload(part))", "longer than"),
+        Misconception(
+            "", f"{EVERY_TRACK}"
+            "    for album in albums:\n"
+            "        album.tracks = [track for track in album.tracks\n"
+            "                        if track.seconds > seconds]\n"
+            f"{TITLES}", "lose their album"),
+        Misconception(
+            "", f"{EVERY_TRACK}"
+            "    for album in albums:\n"
+            "        for track in list(album.tracks):\n"
+            "            if track.seconds <= seconds:\n"
+            "                album.tracks.remove(track)\n"
+            f"{TITLES}", "lose their album"),
     ),
     also_right=(
-        "async def long_tracks(session, seconds):\n"
-        "    statement = select(Album).options(selectinload(Album.tracks))\n"
-        "    albums = (await session.scalars(statement)).all()\n"
+        f"{EVERY_TRACK}"
         "    return {album.title: [track.title for track in album.tracks\n"
         "                          if track.seconds > seconds]\n"
         "            for album in albums}",
@@ -137,8 +178,7 @@ LOAD = "    statement = select(Album).options(selectinload(part))"
         "    statement = select(Album).outerjoin(part).options(\n"
         "        contains_eager(Album.tracks))\n"
         "    albums = (await session.scalars(statement)).unique().all()\n"
-        "    return {album.title: [track.title for track in album.tracks]\n"
-        "            for album in albums}",
+        f"{TITLES}",
     ),
 )
 async def the_long_ones_only(answer):
@@ -158,6 +198,11 @@ async def the_long_ones_only(answer):
                 right[album].add(title)
         with observe(engine) as trace, reading(tracks=ADVICE["albums"]):
             found = await answer(session, limit)
+        changed = session.dirty or session.deleted
+    if changed:
+        raise NotYet("it changes the collection: with the next flush the "
+                     "short tracks lose their album. Filter in the loader, "
+                     "or into a list of your own.")
     if not isinstance(found, dict) or found.keys() != right.keys():
         raise NotYet("return a dictionary with the title of each album; one "
                      "without a long track has an empty list.")
