@@ -169,11 +169,12 @@ class Endings(Mapping):
         return in_html(DRIVERS, self)
 
 
-async def unless_missing(database):
+async def unless_missing(database, instead=None):
     """What the awaitable ``database`` gives, or None without its server.
 
-    Then the sentence that says what to install is printed, and which
-    recorded run is shown instead. Under CI NotInstalled is raised.
+    Then the sentence that says what to install is printed, and what comes
+    ``instead`` (str): by default, which recorded run is shown. Under CI
+    NotInstalled is raised.
     """
     try:
         return await database
@@ -181,6 +182,9 @@ async def unless_missing(database):
         if os.environ.get("CI") == "true":
             raise
         print(missing)
+        if instead:
+            print(instead)
+            return
         run = recordings().get(release_series(), {})
         print(f"What its drivers do below is recorded: on {run['date']}, "
               f"with {run['versions']}." if run else

@@ -18,7 +18,8 @@ from labsupport.authoring import notebooks as authoring
 
 HIDDEN = Path(__file__).parents[1] / "hidden"
 MYSQL = re.compile(r"\bmysql\(\)")
-OPTIONAL = {"mariadbd": ["03_async_drivers"]}  # program → who uses it
+OPTIONAL = {  # program → who uses it
+    "mariadbd": ["03_async_drivers", "appendix/a5_session_cases"]}
 
 
 def without(program):
@@ -29,7 +30,8 @@ def without(program):
 
 def users(pattern):
     """Lessons (list of str) with a cell that ``pattern`` is found in."""
-    return [path.stem for path in authoring.course()
+    return [path.relative_to(authoring.NOTEBOOKS).with_suffix("").as_posix()
+            for path in authoring.course()
             if any(pattern.search(cell.source)
                    for cell in authoring.read(path).cells
                    if cell.cell_type == "code")]
