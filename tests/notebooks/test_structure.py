@@ -1,10 +1,12 @@
 """The lessons keep the rules, and each rule rejects a lesson that does not."""
 
 import copy
+import json
 import re
 
 import nbformat
 import pytest
+from conftest import ROOT
 
 from labsupport.authoring import course_map
 from labsupport.authoring.notebooks import (
@@ -202,3 +204,52 @@ def test_every_rule_is_shown_to_reject():
 
 def test_every_notebook_is_a_lesson():
     assert sorted(NOTEBOOKS.rglob("*.ipynb")) == PATHS
+
+
+# Address of a public thread that a notebook links to → the sentence that it
+# supports: a reader who opens it can check.
+THREADS = ROOT / "tests" / "threads.json"
+THREAD = re.compile(
+    r"https://(?:github\.com/[\w.-]+/[\w.-]+/(?:issues|discussions|pull)/\d+"
+    r"|(?:stackoverflow\.com|groups\.google\.com|discuss\.[\w.]+)/[^\s)]+)")
+
+
+def disagreements(lessons, supported):
+    """What to add to the list of threads, or to take out (list of str)."""
+    linked = {}
+    for name, notebook in lessons.items():
+        for one in notebook.cells:
+            for thread in THREAD.findall(one.source):
+                linked.setdefault(thread, f"{name} {one.id}")
+    return [*(f'add to tests/threads.json: "{thread}": "what it supports." '
+              f"(linked in {linked[thread]})"
+              for thread in linked if thread not in supported),
+            *(f"take out of tests/threads.json: {thread}, linked nowhere"
+              for thread in supported if thread not in linked)]
+
+
+def test_each_linked_thread_is_listed_and_each_listed_one_is_linked(lessons):
+    supported = json.loads(THREADS.read_text(encoding="utf-8"))
+    assert disagreements(lessons, supported) == []
+    assert list(supported) == sorted(supported), "in order, each once"
+    for thread, sentence in supported.items():
+        assert len(sentence.split()) > 3 and sentence[-1] == ".", thread
+
+
+@pytest.mark.parametrize("thread", [
+    "https://github.com/sqlalchemy/sqlalchemy/issues/1",
+    "https://github.com/sqlalchemy/sqlalchemy/discussions/1",
+    "https://github.com/sqlalchemy/sqlalchemy/pull/1",
+    "https://stackoverflow.com/questions/1/a-title",
+    "https://groups.google.com/g/sqlalchemy/c/1",
+    "https://discuss.python.org/t/1"])
+def test_a_thread_on_one_side_only_is_noticed(thread):
+    notebook = nbformat.read(GOOD, 4)
+    known = dict.fromkeys(THREAD.findall(nbformat.writes(notebook)), "So.")
+    assert disagreements({GOOD.name: notebook}, known) == []
+    replace("story", "You have", f"You have [a bug]({thread}), and")(notebook)
+    assert disagreements({GOOD.name: notebook}, known) == [
+        f'add to tests/threads.json: "{thread}": "what it supports." '
+        f"(linked in {GOOD.name} story-1)"]
+    assert disagreements({}, {thread: "So."}) == [
+        f"take out of tests/threads.json: {thread}, linked nowhere"]
