@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from statistics import median_low
 
+from .evidence import bent, idle
 from .notebooks import exercise_of, in_appendix, read, role
 from .pictures import drawn_bys, has_picture
 
@@ -232,6 +233,14 @@ def predictions(path, notebook):
         yield f"asked {sorted(asked)}, settled {sorted(settled)}"
 
 
+def evidence(path, notebook):
+    """A claim can come out otherwise, on an interpreter as it comes."""
+    for where, part in idle(notebook):
+        yield f"{where}: no run can change {part}"
+    for where, switch in bent(notebook):
+        yield f"{where}: {switch} makes a run that nobody has"
+
+
 def pictures(path, notebook):
     """No stored picture is older than the code that draws it."""
     for cell, drawn_by in zip(notebook.cells, drawn_bys(notebook)):
@@ -241,7 +250,7 @@ def pictures(path, notebook):
 
 RULES = (template_order, exercises, headings, alt_text, code_size, length,
          ids, new_names, words, links, nothing_fetched, executed,
-         failures_are_proved, cures, predictions, pictures)
+         failures_are_proved, cures, predictions, evidence, pictures)
 
 
 def faults(path: Path, notebook):

@@ -130,6 +130,14 @@ def drop_tag(prefix):
     return break_it
 
 
+def other_evidence(evidence, before=""):
+    """A claim with ``evidence`` (Python), after a cell with ``before``."""
+    def break_it(notebook):
+        notebook.cells += [nbformat.v4.new_code_cell(source) for source in (
+            before, f'claim("C60", {evidence})')]
+    return break_it
+
+
 def same_id_twice(notebook):
     notebook.cells[3].id = notebook.cells[2].id
 
@@ -179,6 +187,16 @@ BROKEN = [
     ("cures", drop_tag("cure-07")),
     ("predictions", replace("settle", "settle(", "print(")),
     ("predictions", replace("predict", "P08.", "P07.")),
+    ("evidence", other_evidence('{"it waits": True}')),
+    ("evidence", other_evidence('{"it waits": seconds > 1}', "seconds = 2")),
+    ("evidence", other_evidence('{"it waits": "a" in found}',
+                                'found = {}\nfound["a"] = 1')),
+    ("evidence", other_evidence('{"it waits": asyncio.Queue() is not None}',
+                                "import asyncio")),
+    ("evidence", other_evidence('{"so": await run()}',
+                                "sys.setswitchinterval(9)")),
+    ("evidence", other_evidence('{"so": await run()}',
+                                "from gc import set_threshold")),
     ("pictures", picture_of_other_code),
 ]
 
@@ -189,6 +207,21 @@ def test_rule_rejects(rule, break_it):
     break_it(notebook)
     assert any(fault.startswith(f"{rule}:")
                for fault in faults(GOOD, notebook))
+
+
+@pytest.mark.parametrize("evidence, before", [
+    ('{"it waits": waited}', "waited = bool(await engine.connect())"),
+    ('{"it waits": seen["it"]}',
+     'seen = {}\nasync with engine.connect():\n    seen["it"] = True'),
+    ('{"it is there": hasattr(exc, "TimeoutError")}',
+     "from sqlalchemy import exc"),
+    ('{"so": await run()}', ""),
+])
+def test_evidence_that_a_run_can_change(evidence, before):
+    notebook = nbformat.read(GOOD, 4)
+    other_evidence(evidence, before)(notebook)
+    assert [fault for fault in faults(GOOD, notebook)
+            if fault.startswith("evidence:")] == []
 
 
 def test_a_lesson_that_is_short_enough_needs_no_exemption():
