@@ -6,38 +6,42 @@ Where the curve bends is the size to look for: below it requests queue,
 above it nothing is gained.
 """
 
-from ..drawing.cost_chart import cost_chart
 from ..drawing.figure import Figure
+from ..drawing.knee_chart import knee_chart
 
-PARTS = (.5, .95)
+PARTS = {"p50": .5, "p95": .95}
 
 
 def curve(forecasts):
-    """The Forecasts, in ascending order of their pools' sizes: a Figure.
+    """The Forecasts of one schedule, by ascending size of the pool: a Figure.
 
-    A panel for the median and one for the 95th percentile (milliseconds).
-    The text has the error of the simulation beside each pair.
+    Median and 95th percentile. The text has the error of the simulation
+    beside each pair.
     """
     sizes = [found.pool.pool_size for found in forecasts]
-    panels, lines = {}, []
-    for part in PARTS:
-        curves = {name: [1000 * getattr(found, kind).quantile(part)
-                         for found in forecasts]
-                  for name, kind in (("simulated", "predicted"),
-                                     ("measured", "measured"))}
-        name = f"ms, {100 * part:.0f} %"
-        panels[name] = sizes, curves
-        lines += [f"{name:<10}{'simulated':>10}{'measured':>10}{'error':>7}"]
-        lines += [f"{size:>4} {'':<5}{said:>10.0f}{seen:>10.0f}"
-                  f"{found.error(part):>+7.0%}"
-                  for size, found, said, seen
-                  in zip(sizes, forecasts, *curves.values())]
+    curves, lines = {}, []
+    for name, part in PARTS.items():
+        said, seen = curves[name] = [
+            [getattr(found, kind).quantile(part) for found in forecasts]
+            for kind in ("predicted", "measured")]
+        lines += [f"{name:<6}{'simulated':>10}{'measured':>12}{'error':>8}"]
+        lines += [f"{size:>4}  {1000 * one:>7.0f} ms{1000 * other:>9.0f} ms"
+                  f"{found.error(part):>+8.0%}"
+                  for size, one, other, found
+                  in zip(sizes, said, seen, forecasts)]
     worst = max(abs(found.error(part)) for found in forecasts
-                for part in PARTS)
+                for part in PARTS.values())
     limit = " The CPU is the limit in some, not the pool alone." * any(
         found.cpu_is_the_limit for found in forecasts)
-    words = (f"Latency against the size of the pool, {sizes[0]} to "
-             f"{sizes[-1]} connections. Simulated and measured differ by "
+    words = (f"Latency by the size of the pool, {sizes[0]} to {sizes[-1]} "
+             "connections. Simulated and measured differ by "
              f"{worst:.0%} at most.{limit}")
-    return Figure(cost_chart(panels, ["connections"] * len(PARTS)), words,
+    return Figure(knee_chart(sizes, curves, _busy(forecasts[-1].run)), words,
                   "\n".join([words, *lines]))
+
+
+def _busy(run):
+    """How many connections are in use, on average while requests come."""
+    held = sum(left - got for got, left in zip(run.got, run.left)
+               if got is not None)
+    return held / run.came[-1]
