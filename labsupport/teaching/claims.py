@@ -1,7 +1,8 @@
 """What is widely said, and what the run shows.
 
 The ledger, ``claims.json``, holds for each claim what is said, the verdict
-and the corrected statement. A notebook proves a verdict with ``claim``.
+and the corrected statement. A notebook proves a verdict with ``claim``. What
+no notebook proves yet waits in ``claims_to_come.json``.
 """
 
 import json
@@ -12,9 +13,9 @@ from ..drawing.card import WIDTH, Card, show
 from ..drawing.looks import TONES as marks
 
 TONES = {"true": "good", "false": "bad", "imprecise": "partly"}
-LEDGER = json.loads(
-    Path(__file__).with_name("claims.json").read_text(encoding="utf-8"))
-TOTAL = 97  # claims C01 … C97; the ledger grows with the lessons
+LEDGER, TO_COME = (
+    json.loads(Path(__file__).with_name(name).read_text(encoding="utf-8"))
+    for name in ("claims.json", "claims_to_come.json"))
 
 
 def claim(claim_id, evidence):
@@ -37,7 +38,8 @@ def claim(claim_id, evidence):
 
 
 class Ledger:
-    """All verdicts so far as a table, each with the notebook that runs it.
+    """All claims as a table: the verdicts, each with the notebook that runs
+    it, then what is to come.
 
     ``above`` is how a notebook gets to the folder of the lessons (str).
     """
@@ -46,11 +48,14 @@ class Ledger:
         self.above = above
 
     def __repr__(self):
+        heads = [*((f"{claim_id} {row['verdict']:<9} {row['lesson']}", row)
+                   for claim_id, row in LEDGER.items()),
+                 *((f"{claim_id} to come: {row['with']}", row)
+                   for claim_id, row in TO_COME.items())]
         return "\n".join(
-            f"{claim_id} {row['verdict']:<9} {row['lesson']}\n"
-            + textwrap.fill(row["said"], WIDTH, initial_indent="    ",
-                            subsequent_indent="    ")
-            for claim_id, row in LEDGER.items())
+            head + "\n" + textwrap.fill(
+                row["said"], WIDTH, initial_indent="    ",
+                subsequent_indent="    ") for head, row in heads)
 
     def _repr_markdown_(self):
         return "\n".join([
@@ -58,7 +63,10 @@ class Ledger:
             *(f"| [{claim_id}]({self.above}{row['lesson']}.ipynb) "
               f"| {marks[TONES[row['verdict']]][0]} {row['verdict']} "
               f"| {_cell(row['said'])} | {_cell(row['shown'])} |"
-              for claim_id, row in LEDGER.items())])
+              for claim_id, row in LEDGER.items()),
+            *(f"| {claim_id} | to come | {_cell(row['said'])} "
+              f"| runs with the lesson on {row['with']} |"
+              for claim_id, row in TO_COME.items())])
 
 
 def _cell(text):
