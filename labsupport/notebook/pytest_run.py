@@ -18,7 +18,7 @@ SECONDS = 60
 
 @dataclass(frozen=True)
 class TestRun:
-    """What pytest said: test → ``"passed"`` or ``"failed"``, and why."""
+    """What pytest said: test → passed, failed or error (str), and why."""
 
     __test__ = False  # of pytest's: this is no test
 
@@ -30,24 +30,32 @@ class TestRun:
                             in self.outcomes.items()), *self.why])
 
 
-def run_tests(*functions):
+def run_tests(*functions, workers=0, **options):
     """Run test functions, and the fixtures among them; returns a TestRun.
 
     They are written to a file with all that they use (see sources.program).
-    Raises RuntimeError if pytest ran no test.
+    ``workers`` are processes of pytest-xdist (0: none), ``options`` what
+    stands in pytest.ini. Raises RuntimeError if pytest ran no test.
     """
+    words = [f"--override-ini={name}={value}"
+             for name, value in options.items()]
+    if workers:
+        words.append(f"--numprocesses={workers}")
     with tempfile.TemporaryDirectory(prefix="lab-tests-") as folder:
         Path(folder, "test_it.py").write_text(
             "\n\n".join(dict.fromkeys(map(program, functions))) + "\n")
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-v", "--tb=short",
              "--color=no", "-p", "no:cacheprovider", "--rootdir", folder,
-             "-c", os.devnull, "test_it.py"],
+             "-c", os.devnull, *words, "test_it.py"],
             cwd=folder, capture_output=True, text=True, timeout=SECONDS,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(
                 filter(None, sys.path)), "PYTEST_ADDOPTS": ""})
-    outcomes = {name: outcome.lower() for name, outcome in re.findall(
-        r"^test_it\.py::(\S+) (PASSED|FAILED|ERROR)", done.stdout, re.M)}
+    outcomes = {
+        name or theirs: (outcome or said).lower()
+        for name, outcome, said, theirs in re.findall(
+            r"^(?:test_it\.py::(\S+) (PASSED|FAILED|ERROR)|\[gw\d+\] .* "
+            r"(PASSED|FAILED|ERROR) test_it\.py::(\S+))", done.stdout, re.M)}
     if not outcomes:
         raise RuntimeError("pytest ran no test: "
                            + (done.stdout + done.stderr)[-500:])
