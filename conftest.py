@@ -63,7 +63,7 @@ def notebooks(arguments):
 
 def of_another_lesson(item, given):
     """Whether a test is that of a lesson (path, E08.1, P08.1) not given."""
-    lesson = re.search(r"\[[EP]?(\d\d|a\d)[._]", item.name)
+    lesson = re.search(r"\[[EP]?(\d\d|a\d+)[._]", item.name)
     return lesson and not any(Path(name).name.startswith(lesson[1])
                               for name in given)
 

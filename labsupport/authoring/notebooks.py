@@ -37,7 +37,8 @@ def lessons():
 
 def appendix():
     """Paths of the appendix: evidence that is too long for a lesson."""
-    return sorted(NOTEBOOKS.glob("appendix/a[0-9]_*.ipynb"))
+    return sorted(NOTEBOOKS.glob("appendix/a[0-9]*_*.ipynb"),
+                  key=lambda path: int(path.stem.split("_")[0][1:]))
 
 
 def in_appendix(path):

@@ -34,8 +34,8 @@ ON_ENGINE = ("async def session_of_a_test(engine):\n"
         Misconception("", ON_ENGINE + "        await session.rollback()",
                       "a second connection sees"),
         Misconception(
-            "", ON_ENGINE + "        await session.execute(delete(Artist)"
-            ".where(Artist.name == 'of the test'))\n"
+            "", ON_ENGINE + "        await session.execute(text(\n"
+            "            \"DELETE FROM artist WHERE name = 'of the test'\"))\n"
             "        await session.commit()", "a second connection sees"),
         Misconception(JOINED, "                connection) as session:",
                       "after a rollback"),
@@ -52,6 +52,7 @@ ON_ENGINE = ("async def session_of_a_test(engine):\n"
         "async def session_of_a_test(engine):\n"
         "    async with engine.connect() as connection:\n"
         "        await connection.begin()\n"
+        "        from sqlalchemy.ext.asyncio import async_sessionmaker\n"
         "        maker = async_sessionmaker(\n"
         "            connection, join_transaction_mode='create_savepoint',\n"
         "            expire_on_commit=False)\n"
@@ -156,10 +157,9 @@ async def _artists(engine):
                       "managed.app"),
         Misconception(
             "", "@asynccontextmanager\nasync def client_of_a_test(app):\n"
-            "    manager = LifespanManager(app)\n"
-            "    await manager.__aenter__()\n"
+            "    managed = await LifespanManager(app).__aenter__()\n"
             "    async with AsyncClient(\n"
-            "            transport=ASGITransport(manager._app),\n"
+            "            transport=ASGITransport(managed.app),\n"
             "            base_url='http://test') as client:\n"
             "        yield client", "has not ended"),
         Misconception(
