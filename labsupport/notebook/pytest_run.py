@@ -47,6 +47,7 @@ def run_tests(*functions, workers=0, **options):
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-v", "--tb=short",
              "--color=no", "-p", "no:cacheprovider", "--rootdir", folder,
+             "--basetemp", os.path.join(folder, "temporary"),
              "-c", os.devnull, *words, "test_it.py"],
             cwd=folder, capture_output=True, text=True, timeout=SECONDS,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(
