@@ -265,13 +265,13 @@ def test_the_loader_explorer_with_the_keyboard(page, lab):
     page.evaluate(REDRAWS)
     handle = page.get_by_role("slider").first
     handle.focus()
-    for number in range(31, 51):
+    for number in range(31, 71):  # the first is slow: of 20 it was the p95
         page.keyboard.press("ArrowRight")
         page.locator(f"img[alt*='load {number} artists']").wait_for()
     spent = sorted(page.evaluate("() => window.redraws"))
     print("ms from key to picture, p50 and p95:",
           spent[len(spent) // 2], spent[len(spent) * 95 // 100])
-    assert len(spent) >= 20 and spent[len(spent) // 2] < 500
+    assert len(spent) >= 40 and spent[len(spent) // 2] < 500
     page.get_by_role("button", name="Run", exact=True).focus()
     page.keyboard.press("Enter")
     page.get_by_role("status").get_by_text("It has run.").wait_for(
