@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import math
 import time
 
 from ..servers import ServerError
@@ -13,13 +14,18 @@ GRACE = 5  # seconds that a connection has to end: a server may be slow to tell
 class Database:
     """A fresh database; it stays until this kernel ends, or ``drop()``."""
 
-    async def connections(self):
+    async def connections(self, at_most=math.inf):
         """How many connections (int) the server has to this database.
 
         Drivers do not wait for the server's farewell: for some milliseconds
-        it may still count a connection that you closed.
+        it may still count a connection that you closed. While there are more
+        than ``at_most``, this waits, 5 s at most.
         """
-        return len(await self._holders())
+        deadline = time.monotonic() + GRACE
+        while (number := len(await self._holders())) > at_most \
+                and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+        return number
 
     async def unused(self):
         """Wait until nobody is connected to this database, 5 s at most.

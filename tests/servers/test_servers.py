@@ -186,12 +186,16 @@ async def says_who_is_there(db, url, monkeypatch, doing):
     for ask_it in db.unused, db.drop:
         with pytest.raises(RuntimeError, match=said):
             await ask_it()
+    assert await db.connections(at_most=0) == 1  # it does not end
     monkeypatch.setattr(fresh, "GRACE", 20)
     waiting = asyncio.create_task(db.unused())
-    await asyncio.wait([waiting], timeout=.3)
+    counting = asyncio.create_task(db.connections(at_most=0))
+    await asyncio.wait([waiting, counting], timeout=.3)
     assert not waiting.done()  # not refused yet: it may end
+    assert not counting.done()
     await engine.dispose()
     await waiting
+    assert await counting == 0
     assert await db.connections() == 0
     async with engine.connect():
         await db.drop(force=True)
