@@ -33,6 +33,7 @@ _HOME = {
     "predict": "teaching.predictions",
     "proxy": "faults",
     "read_only": "faults",
+    "recorded_matrix": "measuring.driver_endings",
     "report": "notebook.report",
     "restart": "faults",
     "serve": "web",

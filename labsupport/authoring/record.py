@@ -2,7 +2,7 @@
 
     python3 -m labsupport.authoring.record
 
-Runs the lesson here, with all servers, on the SQLAlchemy in use, and stores
+Runs the matrix's notebook here, with all servers, on the SQLAlchemy in use, and stores
 its endings under that line of releases. For maintainers: run it on both.
 """
 
@@ -16,7 +16,7 @@ from ..environment import DRIVERS, release_series, versions
 from ..measuring.driver_endings import FILE, recordings
 from .notebooks import NOTEBOOKS, execute, read, role
 
-LESSON = NOTEBOOKS / "03_async_drivers.ipynb"
+LESSON = NOTEBOOKS / "appendix" / "a2_driver_matrix.ipynb"
 LAST = """
 import json
 server = {}
@@ -25,13 +25,15 @@ for url in backends.values():
         async with engine_for(url) as engine, engine.connect() as connection:
             said = await connection.scalar(text("SELECT version()"))
             server[url.get_backend_name()] = said.split(" on ")[0]
-print(json.dumps([server, endings.as_json() | cures.as_json()
-                  | facts.as_json()]))
+print(json.dumps([server, list(endings), endings.as_json()
+                  | cures.as_json() | facts.as_json()]))
 """
 
 
 def record(path=LESSON):
-    """Run the lesson at ``path``; (servers' versions, endings as JSON).
+    """Run the notebook at ``path``; what there is to keep of it, as JSON.
+
+    That is the servers' versions, the names in the matrix, and all endings.
 
     Raises nbclient's CellExecutionError if a server is missing.
     """
@@ -45,14 +47,14 @@ def record(path=LESSON):
 def main():
     """Write ``FILE``."""
     os.environ["CI"] = "true"  # nothing stands in for a server
-    servers, endings = record()
+    servers, matrix, endings = record()
     packages = versions()
     said = [f"{name} {packages[name]}" for name in ("sqlalchemy", *DRIVERS)]
     kept = recordings()
     kept[release_series()] = {
         "date": datetime.date.today().isoformat(),
         "versions": ", ".join([*said, *servers.values()]),
-        "endings": endings}
+        "matrix": matrix, "endings": endings}
     FILE.write_text(json.dumps(kept, indent=1, ensure_ascii=False,
                                sort_keys=True) + "\n", encoding="utf-8")
 

@@ -205,8 +205,24 @@ def recorded(name, driver, series=None):
                      for key, value in fields.items()})
 
 
+def recorded_matrix(series=None):
+    """The matrix as it was recorded (Endings), in the order of its rows.
+
+    ``series`` as for ``recorded``.
+    """
+    matrix = Endings()
+    for name in recordings()[series or release_series()]["matrix"]:
+        matrix.note(Row(name, {driver: recorded(name, driver, series)
+                               for driver in DRIVERS}))
+    return matrix
+
+
 def recordings():
-    """Series of SQLAlchemy → its recorded run: date, versions, endings."""
+    """Series of SQLAlchemy → its recorded run.
+
+    Its date and versions, its ``endings``, and which of them, in this order,
+    are rows of the ``matrix``.
+    """
     return json.loads(FILE.read_text(encoding="utf-8"))
 
 

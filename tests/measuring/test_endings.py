@@ -1,4 +1,4 @@
-"""The matrix of lesson 03 is made by running: what changes, changes it."""
+"""The matrix of drivers is made by running: what changes, changes it."""
 
 import asyncio
 import os
@@ -23,10 +23,16 @@ from labsupport.measuring.driver_endings import (
     Endings,
     Row,
     recorded,
+    recorded_matrix,
     recordings,
     unless_missing,
 )
 from labsupport.measuring.pgbench import pgbench
+from labsupport.measuring.slow_statements import (
+    engine_for,
+    long_query,
+    server_side,
+)
 from labsupport.notebook.programs import run_alone
 from labsupport.schema import seed
 from labsupport.servers import NotInstalled, ServerError, discover, mariadb
@@ -35,13 +41,13 @@ from labsupport.servers import postgres as postgresql
 NOTEBOOK = authoring.read(LESSON)
 
 
-def of_lesson(*names):
-    """The cells of lesson 03 that define ``names``, as one namespace."""
+def of_notebook(*names):
+    """The cells of the matrix's notebook that define ``names``, in a dict."""
     here = {}
     for cell in NOTEBOOK.cells[:8]:
         if cell.source.startswith("%xmode"):
             exec(cell.source.replace("%xmode Minimal", ""), here)
-    for name in ("engine_for", "teach_to_sleep", *names):
+    for name in names:
         source, = [cell.source for cell in NOTEBOOK.cells
                    if cell.cell_type == "code"
                    and f"def {name}(" in cell.source]
@@ -50,12 +56,12 @@ def of_lesson(*names):
 
 
 def stream_on_sqlite():
-    """The cell of aiosqlite for the lesson's scenario of lost rows."""
+    """The cell of aiosqlite for the notebook's scenario of lost rows."""
     async def go():
         lite = await sqlite()
-        scenario = of_lesson("stream")
+        scenario = of_notebook("stream")
         try:
-            async with scenario["engine_for"](lite.aiosqlite) as engine:
+            async with engine_for(lite.aiosqlite) as engine:
                 await seed(engine)
             found = Endings(lite)
             row = await found.run("query while streaming",
@@ -155,8 +161,8 @@ def test_an_interrupted_run_leaves_no_task():
     assert asyncio.run(go()) == set()
 
 
-def test_stored_lesson_and_recording_agree():
-    """What is recorded is what the stored lesson shows, and nothing else."""
+def test_stored_notebook_and_recording_agree():
+    """What is recorded is what the notebook shows, and nothing else."""
     shown = "\n".join(
         output.get("text") or output.get("data", {}).get("text/plain", "")
         for cell in NOTEBOOK.cells for output in cell.get("outputs", []))
@@ -183,6 +189,14 @@ def test_both_lines_end_alike_but_where_the_lesson_says_so():
                          for name in ("lazy load", "server's value",
                                       "where it is raised")
                          for driver in ("psycopg", "aiosqlite")}
+
+
+def test_the_recorded_matrix_is_the_one_that_the_notebook_shows():
+    shown, = [cell.outputs[0].data["text/plain"] for cell in NOTEBOOK.cells
+              if cell.source == "endings"]
+    assert repr(recorded_matrix("2.1")) == shown
+    assert list(recorded_matrix("2.0")) == list(recorded_matrix("2.1"))
+    assert len(recorded_matrix("2.0")) < len(recordings()["2.0"]["endings"])
 
 
 def test_both_lines_were_recorded_with_date_and_versions():
@@ -239,10 +253,10 @@ def test_a_server_that_dies_in_mid_lesson(fresh, server, driver):
             database = await fresh()
         except NotInstalled as missing:
             need(False, str(missing))
-        scenario = of_lesson("select_one")
+        scenario = of_notebook("select_one")
 
         async def ask(url):
-            async with scenario["engine_for"](url) as engine:
+            async with engine_for(url) as engine:
                 await scenario["select_one"](engine)
             return "ok"
 
@@ -268,7 +282,7 @@ def test_a_server_that_is_held_up_is_not_a_query_that_hangs(monkeypatch):
         asyncio.get_running_loop().call_later(1, os.kill, pid, signal.SIGCONT)
 
         async def ask(url):
-            async with of_lesson()["engine_for"](url) as engine, \
+            async with engine_for(url) as engine, \
                     engine.connect():
                 return "ok"
 
@@ -287,13 +301,13 @@ def test_a_server_that_is_held_up_is_not_a_query_that_hangs(monkeypatch):
 def test_what_is_slow_ends_and_what_waits_for_nothing_does_not(
         fresh, drivers, sql):
     async def works(url):
-        async with of_lesson()["engine_for"](url) as engine, \
+        async with engine_for(url) as engine, \
                 engine.connect() as connection:
             await connection.execute(text(sql))
         return "ok"
 
     async def waits(url):
-        async with of_lesson()["engine_for"](url) as engine, engine.connect():
+        async with engine_for(url) as engine, engine.connect():
             await hangs()
 
     async def go():
@@ -387,3 +401,34 @@ def test_pgbench_is_the_limit(monkeypatch, tmp_path):
                         lambda: tmp_path)
     with pytest.raises(NotInstalled, match="no pgbench in"):
         asyncio.run(go("SELECT 1"))
+
+
+@pytest.mark.parametrize("fresh, driver, word", [
+    (postgres, "psycopg", "query runs on"), (mysql, "aiomysql",
+                                             "query runs on"),
+    (sqlite, "aiosqlite", "cancel waits")])
+def test_a_statement_is_seen_at_work_and_at_rest(fresh, driver, word):
+    """Nobody cancels it; SQLite's own is over when its task is."""
+    async def go():
+        try:
+            database = await fresh()
+        except NotInstalled as missing:
+            need(False, str(missing))
+        url = getattr(database, driver)
+        async with engine_for(url) as engine:
+            async with engine.connect() as connection:
+                server = await server_side(connection)
+                at_rest = await server.after_cancel()
+                task = asyncio.create_task(
+                    connection.execute(long_query(url)))
+                await server.works()
+                under_way = not task.done()
+                if driver == "aiosqlite":
+                    await task
+                at_work = await server.after_cancel()
+                await asyncio.wait([task])  # it has been killed, or is done
+                await connection.invalidate()
+        await database.drop(force=True)
+        return at_rest, under_way, at_work
+
+    assert asyncio.run(go()) == ("query stopped", True, word)

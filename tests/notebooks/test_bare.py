@@ -18,8 +18,9 @@ from labsupport.authoring import notebooks as authoring
 
 HIDDEN = Path(__file__).parents[1] / "hidden"
 MYSQL = re.compile(r"\bmysql\(\)")
-OPTIONAL = {  # program → who uses it
-    "mariadbd": ["03_async_drivers", "appendix/a5_session_cases"]}
+OPTIONAL = {"mariadbd": [  # program → who uses it
+    "03_async_drivers", "appendix/a2_driver_matrix",
+    "appendix/a3_measuring_drivers", "appendix/a5_session_cases"]}
 
 
 def without(program):
@@ -61,12 +62,17 @@ def test_the_lesson_without_it(program, name):
 
 def test_what_is_not_run_there():
     """One cell says what is recorded, one measures or says why it cannot."""
-    notebook = authoring.read(authoring.NOTEBOOKS / "03_async_drivers.ipynb")
-    guarded = [cell for cell in notebook.cells if cell.cell_type == "code"
-               and re.search(r"^if my:|unless_missing\(mysql", cell.source,
-                             re.MULTILINE)]
-    assert [authoring.role(cell) for cell in guarded] == ["setup", "run"]
-    for cell in guarded:
+    guarded = {path.stem: [
+        cell for cell in authoring.read(path).cells
+        if cell.cell_type == "code" and re.search(
+            r"^if my:|unless_missing\(mysql", cell.source, re.MULTILINE)]
+        for path in authoring.course() if path.stem[:2] in ("03", "a2", "a3")}
+    assert {name: [authoring.role(cell) for cell in cells]
+            for name, cells in guarded.items()} == {
+        "03_async_drivers": ["setup"], "a2_driver_matrix": ["setup"],
+        "a3_measuring_drivers": ["setup", "run"]}
+    for cell in sum(guarded.values(), []):
         assert "nbval-ignore-output" in cell.metadata.tags
-    measured = guarded[1].source.partition("else:\n    ")[2]
+    measured = guarded["a3_measuring_drivers"][1].source
+    measured = measured.partition("else:\n    ")[2]
     assert measured.startswith('print("No MariaDB') and "\n" not in measured

@@ -1,18 +1,14 @@
 """Checks of ``03_async_drivers``."""
 
-import datetime
 import time
 from random import Random
 
-from sqlalchemy import URL, insert, make_url, select, text
+from sqlalchemy import URL, make_url, text
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from ...databases import postgres
-from ...environment import DRIVERS
-from ...schema import Album
 from . import Misconception, NotYet, exercise, shop
-from .e03_data import clock_of_another_zone, matrix, moment_somewhere
 
 # An option that both drivers know by the same name.
 OTHER = "target_session_attrs"
@@ -117,68 +113,6 @@ async def _connect(url):
 @exercise(
     "E03.2",
     hints=(
-        "Two steps: another clock, then no zone. The order matters.",
-        "moment.astimezone(zone) converts; moment.replace(tzinfo=None) "
-        "drops the zone and leaves the clock as it is.",
-        "moment.astimezone(datetime.timezone.utc).replace(tzinfo=None)",
-    ),
-    misconceptions=(
-        Misconception("moment.astimezone(datetime.timezone.utc)", "moment",
-                      "hours off"),
-        Misconception("in_utc.replace(tzinfo=None)", "in_utc",
-                      "asyncpg refuses it"),
-        Misconception("moment.astimezone(datetime.timezone.utc)",
-                      "moment.replace(tzinfo=datetime.timezone.utc)",
-                      "hours off"),
-        Misconception("moment.astimezone(datetime.timezone.utc)",
-                      "moment.astimezone()", "zone of the machine"),
-        Misconception("in_utc.replace(tzinfo=None)", "in_utc.isoformat()",
-                      "takes a datetime"),
-    ),
-    also_right=(
-        '''def for_column(moment):
-    return (moment - moment.utcoffset()).replace(tzinfo=None)''',
-        '''def for_column(moment):
-    return datetime.datetime(*moment.utctimetuple()[:6])''',
-    ),
-)
-async def for_column(answer):
-    moment, right = moment_somewhere(Random())
-    async with shop() as engine, shop(postgres, "asyncpg") as other:
-        for each in (engine, other):
-            with clock_of_another_zone():
-                value = answer(moment)
-            if not isinstance(value, datetime.datetime):
-                raise NotYet(f"you return a {type(value).__name__}; a "
-                             "DateTime column takes a datetime.")
-            stored = await _stored(each, value)
-            if stored != right:
-                hours = (stored - right).total_seconds() / 3600
-                raise NotYet(
-                    f"for {moment} {each.dialect.driver} has stored {stored}, "
-                    f"which is {hours:+g} hours off: astimezone() needs "
-                    "datetime.timezone.utc; without it, it takes the zone of "
-                    "the machine.")
-    return f"{moment} is stored as {right}, whoever stores it."
-
-
-async def _stored(engine, value):
-    """``value`` as it comes back from Album.updated_at."""
-    async with engine.connect() as connection:
-        try:
-            await connection.execute(insert(Album).values(
-                title="New", artist_id=1, updated_at=value))
-        except DBAPIError:
-            raise NotYet(f"{engine.dialect.driver} refuses it: the column "
-                         "knows no zones, and your datetime has one; drop it "
-                         "with replace(tzinfo=None).") from None
-        return await connection.scalar(
-            select(Album.updated_at).where(Album.title == "New"))
-
-
-@exercise(
-    "E03.3",
-    hints=(
         "asyncio.timeout raises TimeoutError. In which state is the session "
         "then?",
         "Its connection was cut in a transaction, and it waits for you to "
@@ -241,60 +175,3 @@ async def ask_in_time(answer):
             return "too late is None, and the session goes on."
         raise NotYet("an error of the statement is swallowed: catch "
                      "TimeoutError alone.")
-
-
-@exercise(
-    "E03.4",
-    hints=(
-        "endings[name][driver].kind is \"right\" where nothing is wrong.",
-        "A driver counts if that holds for all the names: all(…).",
-        "[driver for driver in drivers if all(endings[name][driver].kind == "
-        '"right" for name in names)]',
-    ),
-    misconceptions=(
-        Misconception("if all(", "if any(", "its kind is"),
-        Misconception('== "right"', '!= "raises"', "its kind is"),
-        Misconception("for name in names)", "for name in names[:1])",
-                      "its kind is 'raises'"),
-        Misconception("for driver in drivers\n", "for driver in "
-                      "sorted(drivers)\n", "order"),
-        Misconception('== "right"', '== "ok"', "you leave it out"),
-        Misconception("return [", "[", "you return None"),
-    ),
-    also_right=(
-        '''def drivers_for(endings, names):
-    return [driver for driver in endings.urls
-            if {endings[name][driver].kind for name in names} == {"right"}]''',
-        '''def drivers_for(endings, names):
-    columns = zip(*(endings[name].kinds for name in names))
-    return [driver for driver, kinds in zip(endings[names[0]], columns)
-            if set(kinds) == {"right"}]''',
-        '''def drivers_for(endings, names):
-    found = list(endings[names[0]])
-    for name in names:
-        for driver, ending in endings[name].items():
-            if not str(ending).startswith("✓") and driver in found:
-                found.remove(driver)
-    return found''',
-    ),
-)
-async def drivers_for(answer):
-    endings, right = matrix(Random())
-    for names in (list(endings), list(endings)[1:2]):
-        found = answer(endings, names)
-        if not isinstance(found, (list, tuple)):
-            raise NotYet(f"you return {found!r}, and not a list of drivers.")
-        for driver in DRIVERS:
-            kinds = {name: endings[name][driver].kind for name in names}
-            bad = [name for name in names if kinds[name] != "right"]
-            if bad and driver in found:
-                raise NotYet(f"you name {driver}, and in {bad[0]!r} its kind "
-                             f"is {kinds[bad[0]]!r}.")
-            if not bad and driver not in found:
-                raise NotYet(f"{driver} is right in all of {names}, and you "
-                             "leave it out.")
-        wanted = right if len(names) > 1 else list(DRIVERS)
-        if list(found) != wanted:
-            raise NotYet(f"you name {list(found)!r}: keep the order of the "
-                         f"matrix, {wanted!r}.")
-    return "you can read it; now ask it about your service."
