@@ -2,8 +2,9 @@
 
     python3 -m labsupport.authoring.record
 
-Runs the matrix's notebook here, with all servers, on the SQLAlchemy in use, and stores
-its endings under that line of releases. For maintainers: run it on both.
+Runs the matrix's notebook here, with all servers, on the SQLAlchemy in use,
+and stores its endings under that line of releases. For maintainers: run it
+on both.
 """
 
 import datetime

@@ -206,10 +206,7 @@ def recorded(name, driver, series=None):
 
 
 def recorded_matrix(series=None):
-    """The matrix as it was recorded (Endings), in the order of its rows.
-
-    ``series`` as for ``recorded``.
-    """
+    """The matrix (Endings) that was recorded, on a ``series`` as above."""
     matrix = Endings()
     for name in recordings()[series or release_series()]["matrix"]:
         matrix.note(Row(name, {driver: recorded(name, driver, series)
@@ -218,10 +215,9 @@ def recorded_matrix(series=None):
 
 
 def recordings():
-    """Series of SQLAlchemy → its recorded run.
+    """Series of SQLAlchemy → its run: date, versions, endings, matrix.
 
-    Its date and versions, its ``endings``, and which of them, in this order,
-    are rows of the ``matrix``.
+    The matrix is a list of names, in order; not all endings are rows of it.
     """
     return json.loads(FILE.read_text(encoding="utf-8"))
 

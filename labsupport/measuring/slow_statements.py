@@ -27,7 +27,8 @@ SEEN = {"postgresql": "SELECT state FROM pg_stat_activity WHERE pid = {}",
         "mysql": "SELECT command FROM information_schema.processlist"
                  " WHERE id = {}"}
 BUSY = ["active", "Query"]  # PostgreSQL's word and MySQL's
-AT_REST = ["idle", "Sleep", None]
+AT_REST = ["idle", "idle in transaction", "idle in transaction (aborted)",
+           "Sleep", None]  # None: it has gone
 PATIENCE = 9000  # looks at the server, some thousand a second
 AFTERWARDS = 300  # looks that a cancelled query has to stop
 
