@@ -215,10 +215,7 @@ def recorded_matrix(series=None):
 
 
 def recordings():
-    """Series of SQLAlchemy → its run: date, versions, endings, matrix.
-
-    The matrix is a list of names, in order; not all endings are rows of it.
-    """
+    """Series of SQLAlchemy → date, versions, endings, names in the matrix."""
     return json.loads(FILE.read_text(encoding="utf-8"))
 
 
