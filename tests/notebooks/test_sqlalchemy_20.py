@@ -26,7 +26,7 @@ UNITS = [["trace", "--ignore=trace/test_every_step.py",
          ["trace/test_every_step.py"], ["trace/test_storm.py"],
          ["instruments", "measuring/test_simulation.py",
           "measuring/test_real_run.py", "widgets"],
-         ["faults"],
+         ["faults", "template/test_template.py"],
          ["teaching", "notebook", "house/test_schema.py"]]
 SAY = "import sqlalchemy; print(sqlalchemy.__version__)"
 

@@ -1,0 +1,1 @@
+"""A small record shop: what a service on async SQLAlchemy should have."""

@@ -1,0 +1,122 @@
+"""Probes, metrics, and the unit that is run again."""
+
+import pytest
+from shop.app import make_app
+from shop.database import ATTEMPTS, in_unit
+from shop.models import Album, Artist
+from shop.settings import Settings
+from sqlalchemy import func, select
+from sqlalchemy.exc import DBAPIError, InvalidRequestError
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+
+async def test_alive_ready_and_measured(client):
+    assert (await client.get("/alive")).json() == "alive"
+    assert (await client.get("/ready")).json() == "ready"
+    text = (await client.get("/metrics")).text
+    assert "db_client_connection_pending_requests 0.0" in text
+    assert 'db_client_connection_count{state="used"}' in text
+    assert text.endswith("# EOF\n")
+
+
+async def test_not_ready_without_a_database(client, application):
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    before = application.state.probe
+    application.state.probe = create_async_engine(
+        "postgresql+asyncpg://nobody@127.0.0.1:9/nowhere")
+    assert (await client.get("/ready")).status_code == 503
+    assert (await client.get("/alive")).status_code == 200
+    application.state.probe = before
+
+
+class Conflict(Exception):
+    sqlstate = "40001"
+
+
+@pytest.mark.parametrize("conflicts, tried", [
+    (0, 1), (2, 3), (ATTEMPTS - 1, ATTEMPTS)])
+async def test_a_unit_is_run_again_and_stored_once(engine, conflicts, tried):
+    attempts = []
+
+    async def work(session):
+        attempts.append(session)
+        session.add(Artist(name="again"))
+        await session.flush()
+        if len(attempts) <= conflicts:
+            raise DBAPIError("", {}, Conflict())
+
+    async with engine.connect() as connection:
+        transaction = await connection.begin()
+        maker = async_sessionmaker(
+            connection, join_transaction_mode="create_savepoint")
+        await in_unit(maker, work)
+        stored = await connection.scalar(select(func.count(Artist.id)))
+        await transaction.rollback()
+    assert len(attempts) == len({*attempts}) == tried
+    assert stored == 1
+
+
+class Lost(Exception):
+    """The connection is gone."""
+
+
+@pytest.mark.parametrize("when, stores, again", [
+    ("work", True, True), ("commit", True, False), ("work", False, True)])
+async def test_a_lost_connection(engine, monkeypatch, when, stores, again):
+    attempts = []
+    error = DBAPIError("", {}, Lost(), connection_invalidated=True)
+
+    async def work(session):
+        attempts.append(session)
+        if when == "work" and len(attempts) == 1:
+            raise error
+
+    async def commit(_session):
+        raise error
+
+    if when == "commit":
+        monkeypatch.setattr(AsyncSession, "commit", commit)
+    try:
+        await in_unit(async_sessionmaker(engine), work, stores=stores)
+        failed = False
+    except DBAPIError:
+        failed = True
+    assert (len(attempts), failed) == ((2, False) if again else (1, True))
+
+
+async def test_what_is_no_conflict_is_not_run_again(engine):
+    attempts = []
+
+    async def work(session):
+        attempts.append(session)
+        raise DBAPIError("", {}, Exception("no such table"))
+
+    with pytest.raises(DBAPIError):
+        await in_unit(async_sessionmaker(engine), work)
+    assert len(attempts) == 1
+
+
+async def test_a_relationship_that_nobody_planned_raises(engine):
+    async with engine.connect() as connection:
+        transaction = await connection.begin()
+        async with AsyncSession(
+                connection,
+                join_transaction_mode="create_savepoint") as session:
+            artist = Artist(name="alone")
+            session.add(Album(title="one", artist=artist))
+            await session.commit()
+            session.expunge_all()
+            album = await session.scalar(select(Album))
+            with pytest.raises(InvalidRequestError, match="lazy='raise'"):
+                album.artist
+        await transaction.rollback()
+
+
+def test_the_settings_come_from_the_environment(monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", "sqlite+aiosqlite:///other.db")
+    monkeypatch.setenv("POOL_SIZE", "3")
+    settings = Settings()
+    assert settings.database_url.endswith("other.db")
+    assert settings.pool_size == 3
+    assert make_app(settings).title == "The record shop"
