@@ -27,10 +27,6 @@ LENGTH = {  # least and most
     "functions": (0, 20),
     "lines in the median code cell": (0, 6),
 }
-# Lessons that are longer: these numbers may only shrink.
-LONGER = {
-    "04_connection_pool": {"cells": 133, "words of prose": 2096},
-}
 
 
 def template_order(path, notebook):
@@ -115,7 +111,6 @@ def length(path, notebook):
         return
     for what, number in lengths(notebook).items():
         least, most = LENGTH[what]
-        most = LONGER.get(path.stem, {}).get(what, most)
         if not least <= number <= most:
             yield f"{number} {what}: take {least} to {most}"
 

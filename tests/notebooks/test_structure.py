@@ -17,7 +17,6 @@ from labsupport.authoring.notebooks import (
 )
 from labsupport.authoring.rules import (
     LENGTH,
-    LONGER,
     RULES,
     faults,
     lengths,
@@ -222,13 +221,6 @@ def test_evidence_that_a_run_can_change(evidence, before):
     other_evidence(evidence, before)(notebook)
     assert [fault for fault in faults(GOOD, notebook)
             if fault.startswith("evidence:")] == []
-
-
-def test_a_lesson_that_is_short_enough_needs_no_exemption():
-    for name, exempted in LONGER.items():
-        is_now = lengths(nbformat.read(NOTEBOOKS / f"{name}.ipynb", 4))
-        for what in exempted:
-            assert is_now[what] > LENGTH[what][1], (name, what)
 
 
 def test_every_rule_is_shown_to_reject():

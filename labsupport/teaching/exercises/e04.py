@@ -1,15 +1,11 @@
 """Checks of ``04_connection_pool``."""
 
-import asyncio
 import gc
-from contextlib import AsyncExitStack
 from inspect import iscoroutine
 from random import choice
 
 from sqlalchemy import func, select, table, text
 from sqlalchemy.exc import DBAPIError, TimeoutError
-from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.pool import NullPool
 
 from ...databases import postgres
 from ...trace.observe import observe
@@ -206,95 +202,3 @@ class _Desk:
             return f"result {number}"
 
         return work
-
-
-FOUR = '"pool_size": 4, "max_overflow": 0'
-KILL = text("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND pid <> pg_backend_pid()")
-BACKEND = text("SELECT pg_backend_pid()")
-
-
-@exercise(
-    "E04.3",
-    hints=(
-        "Three options: how many are kept, how many more may be opened, and "
-        "what is asked at checkout.",
-        "max_overflow is 10 unless you say otherwise.",
-        '{"pool_size": 4, "max_overflow": 0}, and {"pool_pre_ping": True}',
-    ),
-    misconceptions=(
-        Misconception(FOUR, '"pool_size": 4', "max_overflow"),
-        Misconception(FOUR, '"pool_size": 2, "max_overflow": 2', "keeps 2"),
-        Misconception('"pool_pre_ping": True', '"pool_recycle": 3600',
-                      "pool_pre_ping"),
-        Misconception('"pool_pre_ping": True', '"pool_recycle": 0',
-                      "connects anew"),
-        Misconception('"pool_pre_ping": True', '"pre_ping": True',
-                      "'pre_ping'"),
-        Misconception("options |= {" + FOUR + "}",
-                      "options['poolclass'] = NullPool", "keeps none"),
-    ),
-    also_right=(
-        """def night_engine(url):
-    return create_async_engine(
-        url, pool_size=4, max_overflow=0, pool_pre_ping=True)""",
-        """def night_engine(url):
-    return create_async_engine(
-        url, max_overflow=0, **dict(pool_size=4, pool_pre_ping=True))""",
-    ),
-)
-async def night_engine(answer):
-    async with shop(postgres, "asyncpg", poolclass=NullPool) as outside:
-        engine = answer(outside.url)
-        if not isinstance(engine, AsyncEngine):
-            raise NotYet(f"return the engine; you return {engine!r}.")
-        if not hasattr(engine.pool, "checkedin"):
-            raise NotYet(f"a {type(engine.pool).__name__} keeps none: leave "
-                         "poolclass out.")
-        try:
-            evening = await _fill(engine)
-            if (kept := engine.pool.checkedin()) != 4:
-                raise NotYet(f"of four connections it keeps {kept}: that is "
-                             "what pool_size says.")
-            if await _backends(engine) != evening:
-                raise NotYet("it connects anew at each checkout: pool_recycle "
-                             "is the age in seconds.")
-            async with outside.connect() as connection:
-                await connection.execute(KILL)
-            try:
-                await _backends(engine)
-            except DBAPIError:
-                raise NotYet("a statement meets a connection that is closed: "
-                             "pool_pre_ping asks first.") from None
-        finally:
-            await engine.dispose()
-    return "four connections, no more, and it survives the night."
-
-
-async def _fill(engine):
-    """What ``_backends`` says, if a fifth task has to wait meanwhile."""
-    with observe(engine) as trace:
-        asking = [asyncio.create_task(engine.connect().start())
-                  for _ in range(5)]
-        # Who may open a connection begins to do so in its first turn.
-        await asyncio.sleep(0)
-        begun = sum(event.kind == "connecting" for event in trace.events)
-        for task in asking[begun:]:
-            task.cancel()
-        await asyncio.wait(asking)
-        for task in asking[:begun]:
-            await (await task).close()
-    if begun < 4:
-        raise NotYet(f"a fourth task waits: pool_size is {begun}.")
-    if begun > 4:
-        raise NotYet("it opens more than four connections when a fifth task "
-                     "asks: max_overflow is 10 unless you say otherwise.")
-    return await _backends(engine)
-
-
-async def _backends(engine):
-    """The server's processes (set of int) behind four connections."""
-    async with AsyncExitStack() as stack:
-        four = [await stack.enter_async_context(engine.connect())
-                for _ in range(4)]
-        return {await connection.scalar(BACKEND) for connection in four}
