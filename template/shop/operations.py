@@ -12,6 +12,7 @@ from prometheus_client.openmetrics.exposition import (
 from sqlalchemy import exc
 
 PATIENCE = 2  # seconds of a probe
+LIMITS = {"55P03", "57014"}  # lock_timeout, statement_timeout
 operations = APIRouter()
 
 
@@ -51,8 +52,15 @@ def measure(state, pool):
 
 
 async def busy(_request, error):
-    """A full pool or a timeout on the server: come again, do not despair."""
+    """The pool is full: come again, do not despair."""
     return PlainTextResponse("busy", 503, {"Retry-After": "1"})
 
 
-BUSY = {exc.TimeoutError: busy}
+async def limited(request, error):
+    """A limit of the server is ``busy`` as well; another error is raised."""
+    if getattr(error.orig, "sqlstate", None) not in LIMITS:
+        raise error
+    return await busy(request, error)
+
+
+BUSY = {exc.TimeoutError: busy, exc.DBAPIError: limited}

@@ -208,3 +208,14 @@ def test_a_full_pool_says_so_and_stays_ready(tmp_path):
     busy, ready, first = on(postgres, scene)
     assert busy.status_code == 503 and busy.headers["retry-after"] == "1"
     assert ready.status_code == first.status_code == 200
+
+
+def test_a_lock_that_lasts_is_no_error_of_ours(tmp_path):
+    async def scene(database, url):
+        async with served(url, tmp_path / "log", LOCK_TIMEOUT="300") as (
+                client, _process):
+            async with sales_that_wait(database, client, 1) as (sale,):
+                return await sale
+
+    answer = on(postgres, scene)
+    assert answer.status_code == 503 and answer.headers["retry-after"] == "1"
