@@ -5,6 +5,7 @@ import gc
 import subprocess
 import sys
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -192,7 +193,10 @@ async def pool_is_out(engine):
 async def another_loop(engine):
     async with engine.connect() as connection:
         await connection.execute(ONE)
-    await asyncio.to_thread(asyncio.run, use(engine))
+    # This loop waits meanwhile: if it read what the other one has asked for,
+    # two threads would be inside asyncpg's connection, and that may crash.
+    with ThreadPoolExecutor() as other:
+        other.submit(asyncio.run, use(engine)).result()
 
 
 async def use(engine):
