@@ -169,6 +169,12 @@ async def _artists(engine):
             "    async with AsyncClient(transport=transport,\n"
             "                           base_url='http://test') as client:\n"
             "        yield client", "has ended before"),
+        Misconception(
+            "", "async def client_of_a_test(app):\n"
+            "    async with LifespanManager(app) as managed:\n"
+            "        yield AsyncClient(transport=ASGITransport(managed.app),\n"
+            "                          base_url='http://test')",
+            "still open"),
     ),
     also_right=(
         "@asynccontextmanager\nasync def client_of_a_test(app):\n"
@@ -198,6 +204,8 @@ async def the_lifespan_is_run(answer):
                     reply = await client.get("/artists")
                     if reply.status_code != 200:
                         raise NotYet(f"the answer is {reply.status_code}.")
+            if not client.is_closed:
+                raise NotYet("the client is still open after the block.")
             if not ended:
                 raise NotYet("the lifespan has not ended after the block.")
     return "started, asked, and shut down, twice."
