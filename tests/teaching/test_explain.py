@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import sqlalchemy
 from conftest import ROOT, need
 from sqlalchemy import (
     ForeignKey,
@@ -814,7 +815,10 @@ asyncio.run(main())
 def test_what_takes_a_process_of_its_own(rule):
     done = subprocess.run([sys.executable, "-c", IN_A_PROCESS[rule]],
                           capture_output=True, text=True, timeout=60)
-    assert explain(done.stderr).rule.id == rule, done.stderr
+    if rule == "swallowed" and sqlalchemy.__version__.startswith("2.0"):
+        assert done.stderr == ""  # it closes what it does not await
+    else:
+        assert explain(done.stderr).rule.id == rule, done.stderr
 
 
 def test_windows_own_trouble_is_worded_as_in_psycopg():

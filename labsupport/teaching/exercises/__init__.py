@@ -160,11 +160,13 @@ async def shop(database=sqlite, driver="aiosqlite", **options):
     ``options`` go to the engine.
     """
     here = await database()
-    engine = create_async_engine(getattr(here, driver), hide_parameters=True,
-                                 **options)
     try:
-        await seed(engine, invented(Random()))
-        yield engine
+        engine = create_async_engine(getattr(here, driver),
+                                     hide_parameters=True, **options)
+        try:
+            await seed(engine, invented(Random()))
+            yield engine
+        finally:
+            await engine.dispose()
     finally:
-        await engine.dispose()
         await here.drop(force=True)
