@@ -4,7 +4,7 @@
 
 Twenty scenarios, the presets and variants of them, each simulated and run
 for some seconds; then pairs of runs with and without the widget that draws
-them, in turn. Seven minutes. Goals: a median error of at most 10 % for what
+them, in turn. Ten minutes. Goals: a median error of at most 10 % for what
 is served and for the 95th percentile of the wait, and a disturbance of at
 most 2 % of the median time that a request takes.
 """
