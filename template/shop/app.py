@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from .database import make_engine
-from .models import Base
+from .drain import drain
 from .operations import BUSY, measure, operations
 from .routes import routes
 from .settings import Settings
@@ -24,9 +24,8 @@ def make_app(settings=None):
         app.state.probe = create_async_engine(
             settings.database_url, poolclass=NullPool)
         measure(app.state, engine.pool)
-        async with engine.begin() as connection:
-            await connection.run_sync(Base.metadata.create_all)
-        yield
+        with drain(app.state, settings.drain / 1000):
+            yield
         await engine.dispose()
 
     app = FastAPI(title="The record shop", lifespan=lifespan,

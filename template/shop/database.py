@@ -10,6 +10,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 # Serialization failure, deadlock: nothing was stored, and a second attempt
 # may well succeed. Not lock_not_available: somebody is slow there.
 AGAIN = {"40001", "40P01"}
+# lock_timeout, statement_timeout; and SQLite's, when another process writes.
+LIMITS = {"55P03", "57014", "SQLITE_BUSY"}
 ATTEMPTS = 5
 PRAGMAS = ("foreign_keys = ON", "journal_mode = WAL")
 
@@ -26,17 +28,29 @@ def make_engine(settings):
         pool_timeout=settings.pool_timeout / 1000,
         pool_pre_ping=True,
         hide_parameters=True,  # no customer's data in a log
-        connect_args={
-            "timeout": settings.statement_timeout / 1000,
-            # asyncpg's own, for a server that says nothing any more.
-            "command_timeout": 2 * settings.statement_timeout / 1000,
-            "server_settings": {
-                "application_name": "shop",
-                "lock_timeout": str(settings.lock_timeout),
-                "statement_timeout": str(settings.statement_timeout),
-                "idle_in_transaction_session_timeout": str(
-                    2 * settings.statement_timeout),
-            }})
+        connect_args=_arguments(url.get_driver_name(), settings))
+
+
+def _arguments(driver, settings):
+    on_server = {
+        "lock_timeout": str(settings.lock_timeout),
+        "statement_timeout": str(settings.statement_timeout),
+        "idle_in_transaction_session_timeout": str(
+            2 * settings.statement_timeout),
+    }
+    patience = settings.statement_timeout / 1000
+    if driver == "psycopg":
+        return {
+            "application_name": "shop",
+            "connect_timeout": max(2, round(patience)),
+            "options": " ".join(f"-c {name}={value}"
+                                for name, value in on_server.items()),
+            # For a server that says nothing any more.
+            "tcp_user_timeout": 2 * settings.statement_timeout}
+    return {
+        "timeout": patience,
+        "command_timeout": 2 * patience,  # for such a server
+        "server_settings": {"application_name": "shop", **on_server}}
 
 
 def _sqlite(url, settings):
@@ -89,4 +103,15 @@ async def in_unit(maker, work, *, stores=True):
 
 def conflicts(error):
     """Whether a DBAPIError says: another was first, ask again (bool)."""
-    return getattr(error.orig, "sqlstate", None) in AGAIN
+    return _code(error) in AGAIN
+
+
+def limited(error):
+    """Whether a DBAPIError says: it took longer than it may (bool)."""
+    return _code(error) in LIMITS
+
+
+def _code(error):
+    own = error.orig
+    return getattr(own, "sqlstate", None) or getattr(
+        own, "sqlite_errorname", None)

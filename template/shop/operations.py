@@ -11,8 +11,9 @@ from prometheus_client.openmetrics.exposition import (
 )
 from sqlalchemy import exc
 
+from .database import limited
+
 PATIENCE = 2  # seconds of a probe
-LIMITS = {"55P03", "57014"}  # lock_timeout, statement_timeout
 operations = APIRouter()
 
 
@@ -24,7 +25,12 @@ async def alive():
 
 @operations.get("/ready")
 async def ready(request: Request):
-    """The database answers, asked past the pool: a busy pod stays in."""
+    """The database answers, asked past the pool: a busy pod stays in.
+
+    One that is told to end does not: send it nothing new.
+    """
+    if request.app.state.draining:
+        return PlainTextResponse("draining", 503)
     try:
         async with asyncio.timeout(PATIENCE):
             async with request.app.state.probe.connect():
@@ -56,11 +62,11 @@ async def busy(_request, error):
     return PlainTextResponse("busy", 503, {"Retry-After": "1"})
 
 
-async def limited(request, error):
+async def busy_server(request, error):
     """A limit of the server is ``busy`` as well; another error is raised."""
-    if getattr(error.orig, "sqlstate", None) not in LIMITS:
+    if not limited(error):
         raise error
     return await busy(request, error)
 
 
-BUSY = {exc.TimeoutError: busy, exc.DBAPIError: limited}
+BUSY = {exc.TimeoutError: busy, exc.DBAPIError: busy_server}

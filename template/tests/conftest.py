@@ -1,7 +1,11 @@
 """One engine a run; a transaction a test, which is rolled back."""
 
+from pathlib import Path
+
 import pytest
 import pytest_asyncio
+from alembic import command
+from alembic.config import Config
 from asgi_lifespan import LifespanManager
 from httpx import ASGITransport, AsyncClient
 from shop.app import make_app
@@ -20,9 +24,18 @@ def settings(tmp_path_factory):
     return settings
 
 
+@pytest.fixture(scope="session")
+def migrated(settings):
+    """Alembic's configuration; its migrations have made the tables."""
+    config = Config(toml_file=Path(__file__).parents[1] / "pyproject.toml")
+    config.attributes["settings"] = settings
+    command.upgrade(config, "head")
+    return config
+
+
 @pytest_asyncio.fixture(scope="session")
-async def application(settings):
-    """The application, started; its tables are there."""
+async def application(settings, migrated):
+    """The application, started."""
     app = make_app(settings)
     async with LifespanManager(app):
         yield app

@@ -1,13 +1,19 @@
 """Probes, metrics, and the unit that is run again."""
 
+from contextlib import contextmanager
+
 import pytest
 from shop.app import make_app
-from shop.database import ATTEMPTS, in_unit
+from shop.database import ATTEMPTS, conflicts, in_unit, limited
 from shop.models import Album, Artist
 from shop.settings import Settings
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError, InvalidRequestError
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import (
+    AsyncSession,
+    async_sessionmaker,
+    create_async_engine,
+)
 
 
 async def test_alive_ready_and_measured(client):
@@ -19,15 +25,41 @@ async def test_alive_ready_and_measured(client):
     assert text.endswith("# EOF\n")
 
 
-async def test_not_ready_without_a_database(client, application):
-    from sqlalchemy.ext.asyncio import create_async_engine
+@contextmanager
+def instead(state, name, value):
+    """(monkeypatch does not put back what a Starlette State keeps.)"""
+    before = getattr(state, name)
+    setattr(state, name, value)
+    try:
+        yield
+    finally:
+        setattr(state, name, before)
 
-    before = application.state.probe
-    application.state.probe = create_async_engine(
+
+async def test_not_ready_without_a_database(client, application):
+    nowhere = create_async_engine(
         "postgresql+asyncpg://nobody@127.0.0.1:9/nowhere")
-    assert (await client.get("/ready")).status_code == 503
-    assert (await client.get("/alive")).status_code == 200
-    application.state.probe = before
+    with instead(application.state, "probe", nowhere):
+        assert (await client.get("/ready")).status_code == 503
+        assert (await client.get("/alive")).status_code == 200
+    assert (await client.get("/ready")).status_code == 200
+
+
+async def test_who_ends_is_not_ready(client, application):
+    with instead(application.state, "draining", True):
+        assert (await client.get("/ready")).status_code == 503
+        assert (await client.get("/alive")).status_code == 200
+
+
+@pytest.mark.parametrize("code", [
+    {"sqlstate": "55P03"}, {"sqlstate": "57014"},
+    {"sqlite_errorname": "SQLITE_BUSY"}])
+def test_a_limit_is_told_from_an_error(code):
+    own = Exception("slow")
+    vars(own).update(code)
+    assert limited(DBAPIError("", {}, own))
+    assert not conflicts(DBAPIError("", {}, own))
+    assert not limited(DBAPIError("", {}, Exception("no such table")))
 
 
 class Conflict(Exception):
