@@ -107,7 +107,9 @@ async def check(exercise_id, answer):
     except NotYet as error:
         message = str(error)
     except Exception as error:  # whatever the learner's code may raise
-        *_, first = wrapped(error)
+        # A timeout stands on a CancelledError, which says nothing.
+        *_, first = (one for one in wrapped(error)
+                     if isinstance(one, Exception))
         if type(first) is NotImplementedError and not first.args:  # the stub
             return Outcome(exercise_id, "not attempted",
                            "write what belongs in the place of 'yours', one "

@@ -127,6 +127,7 @@ async def _connect(url):
                       "await session.rollback()"),
         Misconception("await session.rollback()", "await session.commit()",
                       "PendingRollbackError"),
+        Misconception("return None", "raise", "it raises TimeoutError"),
         Misconception("asyncio.timeout(seconds)", "asyncio.timeout(None)",
                       "takes as long as the query"),
         Misconception("return await session.scalar", "await session.scalar",

@@ -109,6 +109,8 @@ REFRESH = '    await session.refresh(album, ["updated_at"])'
     ),
     misconceptions=(
         Misconception(REFRESH, "", "Album.updated_at is not loaded"),
+        Misconception(f"{FLUSH}\n{REFRESH}", REFRESH.replace("await ", ""),
+                      "refresh() is called and never awaited"),
         Misconception(REFRESH, "    await session.commit()",
                       "Album.updated_at is not loaded"),
         Misconception(f"{FLUSH}\n{REFRESH}", "    await session."
@@ -153,7 +155,7 @@ async def sell_one(answer):
                 .where(Album.id == number))).one()
     if not any(query.sql.startswith("UPDATE") for query in trace.queries()):
         raise NotYet("no UPDATE is sent. Flush what you change; a refresh "
-                     "without names throws it away.")
+                     "without names, or of what you change, throws it away.")
     if stored.stock != stock - 1:
         raise NotYet(f"the row has stock {stored.stock}; it had {stock}, and "
                      "has to have one copy less.")
@@ -195,6 +197,12 @@ LEAVE = "    async with Session.begin() as session:\n        return "
                       "artist = await session.get(Artist, artist_id)\n"
                       "    await artist.awaitable_attrs.albums\n"
                       "    return artist", "while the session is open"),
+        Misconception("", """async def fetch_artist(engine, artist_id):
+    async with async_sessionmaker(engine).begin() as session:
+        artist = await session.get(
+            Artist, artist_id, options=[selectinload(Artist.albums)])
+        session.expunge(artist)
+    return artist""", "expires the albums as well"),
         Misconception("artist_id)\n", "1)\n", "you return another artist"),
         Misconception(".one()", ".all()", "return the artist itself"),
     ),
@@ -220,6 +228,7 @@ async def fetch_artist(answer):
         with reading(
                 name="the commit at the end of begin() expires it, unless "
                 "the maker has expire_on_commit=False.",
+                title="the commit expires the albums as well.",
                 albums="load it while the session is open, with an option "
                 "of the statement."):
             artist = await answer(engine, wanted.id)
