@@ -2,9 +2,12 @@
 
 import asyncio
 import inspect
+import re
 from contextlib import asynccontextmanager, contextmanager
+from random import randint
 
 from sqlalchemy import event, func, insert, select
+from sqlalchemy.exc import ObjectNotExecutableError
 
 from ...schema import Album, Artist, Track
 from . import Misconception, NotYet, exercise, shop
@@ -26,6 +29,13 @@ PATIENCE = 1  # seconds that a query waits for the others
                       "write 'await' in place of asyncio.run"),
         Misconception("await connection.execute", "await connection.scalar",
                       "scalar() gives the number itself"),
+        Misconception("return result.scalar_one", "return await "
+                      "result.scalar_one", "take out the 'await'"),
+        Misconception("execute(statement)", "execute(str(statement))",
+                      "wrap the SQL in text()"),
+        Misconception("await connection.execute(statement)",
+                      "asyncio.get_running_loop().run_until_complete("
+                      "connection.execute(statement))", "write 'await'"),
         Misconception("FROM album", "FROM artist", "SELECT from album"),
         Misconception("    return result.scalar_one()", "    return result",
                       "return result.scalar_one()"),
@@ -53,7 +63,10 @@ async def count_rows(answer):
         async with engine.connect() as connection:
             try:
                 number = await answer(connection)
-            except (AttributeError, RuntimeError) as error:
+            except ObjectNotExecutableError as error:
+                raise NotYet("a plain string is no statement: wrap the SQL "
+                             "in text().") from error
+            except (AttributeError, RuntimeError, TypeError) as error:
                 if advice := _advice(str(error)):
                     raise NotYet(advice) from error
                 raise
@@ -74,6 +87,10 @@ def _advice(problem):
                 "before connection.execute().")
     if "asyncio.run()" in problem:
         return "a loop is running: write 'await' in place of asyncio.run."
+    if "already running" in problem:
+        return "a loop is running: write 'await' before connection.execute()."
+    if re.search("'await' expression|can't be awaited", problem):
+        return "the row is here: take out the 'await' that reads it."
     if "'int' object has no attribute" in problem:
         return ("scalar() gives the number itself: return that, or take "
                 "execute(), whose result has scalar_one().")
@@ -102,6 +119,12 @@ def _advice(problem):
             "give them to asyncio.gather"),
         Misconception("await asyncio.gather", "asyncio.gather",
                       "write 'await' before it"),
+        Misconception("*(count_one(engine, table) for table in TABLES)",
+                      "[count_one(engine, table) for table in TABLES]",
+                      "write * before the list"),
+        Misconception("*(count_one(engine, table) for table in TABLES)",
+                      "*[await count_one(engine, table) for table in TABLES]",
+                      "leave out the 'await' inside"),
         Misconception("return await asyncio.gather", "await asyncio.gather",
                       "you return None"),
         Misconception("table in TABLES", "table in reversed(TABLES)",
@@ -146,7 +169,16 @@ async def count_all(engine):
 async def count_together(answer):
     async with _big_shop() as (engine, right):
         with _meeting(engine, len(right)) as met:
-            counts = await answer(engine)
+            try:
+                counts = await answer(engine)
+            except TypeError as error:
+                if "unhashable type" in str(error):
+                    raise NotYet("gather takes its coroutines one by one: "
+                                 "write * before the list.") from error
+                if "awaitable is required" in str(error):
+                    raise NotYet("gather gets what is awaited already: leave "
+                                 "out the 'await' inside.") from error
+                raise
             if inspect.isawaitable(counts):
                 await counts
                 raise NotYet("nobody waits for gather itself: write 'await' "
@@ -169,6 +201,89 @@ async def count_together(answer):
         raise NotYet("the queries share a connection: each of the three "
                      "needs its own.")
     return "three queries at once, three answers."
+
+
+@exercise(
+    "E00.3",
+    hints=(
+        "observe sees what is sent while its block is open. Who has to run "
+        "in there?",
+        "with observe(engine) as trace: await page(engine)",
+        "trace.queries().selects",
+    ),
+    misconceptions=(
+        Misconception("await page(engine)", "page(engine)",
+                      "page has not run"),
+        Misconception("trace.queries().selects", "len(trace.queries())",
+                      "counts the INSERT, too"),
+        Misconception(".selects", "", "you return Queries"),
+        Misconception("    return trace", "    trace", "you return None"),
+        Misconception("await page(engine)",
+                      "await page(engine)\n        await page(engine)",
+                      "page has run 2 times"),
+        Misconception("", """\
+async def selects_of(page, engine):
+    await page(engine)
+    with observe(engine) as trace:
+        pass
+    return trace.queries().selects""", "inside the block of observe"),
+        Misconception("", """\
+async def selects_of(page, engine):
+    return 3""", "page has not run"),
+    ),
+    also_right=(
+        """\
+async def selects_of(page, engine):
+    with observe(engine) as trace:
+        await page(engine)
+        return sum(query.select for query in trace.queries())""",
+        """\
+async def selects_of(page, engine):
+    from sqlalchemy import event
+    sent = []
+
+    def note(_connection, _cursor, statement, *_):
+        sent.append(statement)
+
+    event.listen(engine.sync_engine, "before_cursor_execute", note)
+    await page(engine)
+    event.remove(engine.sync_engine, "before_cursor_execute", note)
+    return len([one for one in sent if one.startswith("SELECT")])""",
+    ),
+)
+async def count_selects(answer):
+    selects, runs = randint(4, 9), []
+
+    async def page(engine):
+        runs.append(engine)
+        async with engine.begin() as connection:
+            await connection.execute(insert(Artist).values(
+                name="Ada Quist", biography=""))
+            for _ in range(selects):
+                await connection.scalar(select(func.count(Artist.id)))
+
+    page.__qualname__ = "page"  # as Python names it in a complaint
+    async with shop() as engine:
+        number = await answer(page, engine)
+    if not runs:
+        raise NotYet("page has not run: call it with the engine, and write "
+                     "'await' before the call.")
+    if len(runs) > 1:
+        raise NotYet(f"page has run {len(runs)} times: once is enough.")
+    if not isinstance(number, int):
+        raise NotYet(f"you return {_what(number)}: return the number, "
+                     "trace.queries().selects.")
+    if number == selects + 1:
+        raise NotYet(f"you count {number}, and that counts the INSERT, too: "
+                     "take queries().selects.")
+    if number != selects:
+        raise NotYet(f"you count {number}, and page has sent {selects} "
+                     "SELECTs: run it inside the block of observe.")
+    return f"{selects} SELECTs, and one INSERT that is none."
+
+
+def _what(thing):
+    return "None" if thing is None else type(thing).__name__
 
 
 @asynccontextmanager
