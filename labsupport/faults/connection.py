@@ -1,14 +1,19 @@
 """One connection through the proxy: a pump for each of its two streams."""
 
 import asyncio
+import ctypes
 import random
 import socket
 import struct
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 
 CHUNK = 16384  # bytes
 AHEAD = 64  # chunks that may be under way
+# Of Linux: Python has no names for them.
+ATTACH_FILTER, DETACH_FILTER = 26, 27
+NOTHING = struct.pack("HBBI", 6, 0, 0, 0)  # a filter: keep 0 bytes
 
 
 @dataclass
@@ -129,9 +134,33 @@ class Connection:
             pump.writer.transport.abort()
         self._task.cancel()
 
+    def deafen(self):
+        """Let no packet in, from either end."""
+        for pump in self.pumps.values():
+            deafen(pump.writer.get_extra_info("socket"))
+
+    def hear(self):
+        """Let packets in again."""
+        for pump in self.pumps.values():
+            with suppress(OSError):  # it is closed
+                pump.writer.get_extra_info("socket").setsockopt(
+                    socket.SOL_SOCKET, DETACH_FILTER, 0)
+
     def _close(self):
         for pump in self.pumps.values():
             pump.writer.close()
+
+
+def deafen(connected):
+    """Have a socket drop each packet before TCP acknowledges it.
+
+    Raises OSError where the system cannot, or does not let you.
+    """
+    if not sys.platform.startswith("linux"):
+        raise OSError(f"{sys.platform} has no filter of a socket")
+    program = ctypes.create_string_buffer(NOTHING)
+    connected.setsockopt(socket.SOL_SOCKET, ATTACH_FILTER, struct.pack(
+        "HP", 1, ctypes.addressof(program)))
 
 
 def reset(writer):

@@ -18,9 +18,10 @@ from contextlib import asynccontextmanager, contextmanager
 
 from ..databases.shared import ServerDatabase
 from ..servers import ServerError
-from .connection import Connection, Pump, reset
+from .connection import Connection, Pump, deafen, reset
 from .toxics import (
     Bandwidth,
+    Cut,
     Down,
     HalfClose,
     Latency,
@@ -119,6 +120,22 @@ class Link:
         """
         return self._acting(Timeout(stream, ms))
 
+    def cut(self):
+        """The cable is pulled: no packet is acknowledged, in no direction.
+
+        With ``timeout`` the proxy's system goes on answering for TCP, also
+        the keepalives. Raises ServerError where yours has no such filter
+        (Linux has), or does not let you use it.
+        """
+        with socket.socket() as tried:
+            try:
+                deafen(tried)
+            except OSError as error:
+                raise ServerError(
+                    f"This system pulls no cable ({error}): take timeout(), "
+                    "which is as silent, but for TCP itself.") from None
+        return self._acting(Cut())
+
     def reset_peer(self, ms=0):
         """After ``ms`` every connection is reset.
 
@@ -196,6 +213,8 @@ class Link:
             self._toxics.remove(toxic)
             await self._listen()
             self._change()
+            for connection in tuple(self._connections):
+                toxic.leave(connection)
 
     def _change(self):
         self._changed.set()

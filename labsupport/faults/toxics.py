@@ -1,5 +1,7 @@
 """What can be wrong with a link: toxics, by the names of toxiproxy.
 
+It has no ``Cut``.
+
 Source: https://github.com/Shopify/toxiproxy#toxics. A toxic acts on one of
 the streams of each connection: ``downstream`` from the server to the driver,
 ``upstream`` from the driver to the server. Durations are milliseconds.
@@ -40,6 +42,9 @@ class Toxic:
 
         ``later(ms, action)`` runs the action then if the toxic still acts.
         """
+
+    def leave(self, connection):
+        """Undo what ``meet`` has done, where that can be undone."""
 
 
 @dataclass(eq=False)
@@ -89,6 +94,17 @@ class Timeout(Toxic):
     def meet(self, connection, later):
         if self.ms:
             later(self.ms, connection.close)
+
+
+@dataclass(eq=False)
+class Cut(Timeout):
+    """Nothing gets through, and TCP itself acknowledges nothing."""
+
+    def meet(self, connection, later):
+        connection.deafen()
+
+    def leave(self, connection):
+        connection.hear()
 
 
 @dataclass(eq=False)

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from labsupport.databases import postgres, sqlite
 from labsupport.environment import release_series
-from labsupport.faults import proxy
+from labsupport.faults import proxy, server
 from labsupport.faults.connection import Chunk
 from labsupport.faults.toxics import Latency
 from labsupport.servers import NotInstalled, ServerError
@@ -257,6 +257,7 @@ def test_slow_close_keeps_the_session_of_a_driver_that_is_gone():
 
 FAULTS = [lambda link: link.latency(LONG), lambda link: link.bandwidth(0),
           lambda link: link.slow_close(LONG), lambda link: link.timeout(),
+          lambda link: link.cut(),
           lambda link: link.reset_peer(), lambda link: link.half_close(),
           lambda link: link.down()]
 
@@ -382,5 +383,68 @@ def test_what_makes_no_sense_is_refused():
                 async with proxy(no_server):
                     pass
         await file.drop()
+
+    go(work())
+
+
+KEEPALIVES = {"keepalives_idle": 1, "keepalives_interval": 1,
+              "keepalives_count": 1}
+SLEEP = text("SELECT 1 FROM pg_sleep(60)")
+
+
+async def at_work(db):
+    async with db.administered() as sql:
+        while not await sql("SELECT FROM pg_stat_activity WHERE datname = $1 "
+                            "AND wait_event = 'PgSleep'",
+                            db.asyncpg.database):
+            pass
+
+
+def test_keepalives_hear_of_a_cut_and_not_of_a_timeout():
+    async def ended(fault):
+        async with linked("psycopg", connect_args=KEEPALIVES) as (
+                db, link, engine):
+            request = asyncio.create_task(ask(engine, SLEEP))
+            await at_work(db)
+            with getattr(link, fault)():
+                await asyncio.wait({request}, timeout=3.5)
+                done = request.done()
+            await server.terminate_backends(db)
+            with pytest.raises(OperationalError):
+                await request
+            return done
+
+    async def work():
+        assert await asyncio.gather(ended("cut"), ended("timeout")) \
+            == [True, False]
+
+    go(work())
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_what_a_cut_has_held_comes_at_its_end(driver):
+    async def work():
+        async with linked(driver) as (db, link, engine):
+            with link.cut():
+                old = asyncio.create_task(ask(engine))
+                new = asyncio.create_task(connect_anew(link, driver))
+                await asyncio.wait({old, new}, timeout=0.3)
+                assert not old.done() and not new.done()
+            assert (await old, await new) == (1, 1)
+            with pytest.raises(ValueError), link.cut():
+                raise ValueError
+            assert await ask(engine) == 1
+
+    go(work())
+
+
+def test_where_no_cable_can_be_pulled(monkeypatch):
+    async def work():
+        async with linked("asyncpg") as (db, link, engine):
+            monkeypatch.setattr("sys.platform", "darwin")
+            with pytest.raises(ServerError, match=r"take timeout\(\)"):
+                link.cut()
+            monkeypatch.undo()
+            assert await ask(engine) == 1
 
     go(work())

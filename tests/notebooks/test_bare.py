@@ -20,7 +20,8 @@ HIDDEN = Path(__file__).parents[1] / "hidden"
 MYSQL = re.compile(r"\bmysql\(\)")
 OPTIONAL = {"mariadbd": [  # program → who uses it
     "03_async_drivers", "appendix/a2_driver_matrix",
-    "appendix/a3_measuring_drivers", "appendix/a5_session_cases"]}
+    "appendix/a3_measuring_drivers", "appendix/a5_session_cases",
+    "appendix/a7_pool_cases"]}
 
 
 def without(program):
