@@ -368,6 +368,65 @@ def test_the_pool_lab(page, lab):
     shoot(page, "pool-lab-run", whole=False)
 
 
+TWO_LABS = """
+import labsupport.measuring.forecast
+from ipywidgets import VBox
+from labsupport import pool_lab
+from labsupport.measuring.scenario import Scenario
+
+Scenario.seconds = 3.0
+labsupport.measuring.forecast.PILOT = 0.5
+one, two = await pool_lab(), await pool_lab()
+VBox([one, two])"""
+GONE = """
+await one.end()
+await two._database.drop(force=True)"""
+INTERRUPT = """() => window.jupyterapp.shell.currentWidget.context
+  .sessionContext.session.kernel.interrupt()"""
+
+
+def test_two_pool_labs(page, lab):
+    """Both run; one is moved, stopped, interrupted, and runs again."""
+    open_lesson(page, lab, authoring.NOTEBOOKS / "00_start_here.ipynb")
+    page.evaluate(CLEAR)
+    page.evaluate(RUN_NEW, TWO_LABS)
+    page.locator(".queue-picture").nth(1).wait_for(timeout=60_000)
+    buttons = page.locator("button[title='drive a real pool on this "
+                           "schedule']")
+    says = page.get_by_role("status").filter(has_text=re.compile(
+        "^(It |$)"))
+    first, second = [(buttons.nth(number), says.nth(number))
+                     for number in (0, 1)]
+
+    def run(button, _):
+        assert button.inner_text() == "Run"
+        button.click()
+        button.get_by_text("Stop").wait_for()
+
+    def told(lab, words):
+        lab[1].get_by_text(words).wait_for(timeout=60_000)
+        lab[0].get_by_text("Run").wait_for()
+
+    run(*first)
+    run(*second)
+    sliders = page.get_by_role("slider")
+    sliders.nth(sliders.count() // 2).focus()  # the rate of the second
+    page.keyboard.press("ArrowRight")
+    told(second, "It was stopped. Run takes what is set now.")
+    told(first, "It has run.")  # the other one is not disturbed
+    run(*second)
+    second[0].click()
+    told(second, "It was stopped.")
+    run(*second)
+    page.evaluate(INTERRUPT)
+    told(second, "It has run.")
+    page.evaluate(RUN_NEW, GONE)
+    until(page, READY, bool)
+    run(*second)
+    told(second, "It failed.")
+    shoot(page, "pool-lab-gone", whole=False)
+
+
 def test_the_pool_lab_as_a_page(page, tmp_path):
     url, log = f"http://127.0.0.1:{free_port()}", tmp_path / "log"
     answered = set()  # its policy refuses to ask for what is elsewhere
