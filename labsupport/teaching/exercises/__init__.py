@@ -13,6 +13,7 @@ from importlib import import_module
 from random import Random
 from typing import NamedTuple
 
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from ...databases import sqlite
@@ -114,6 +115,8 @@ async def check(exercise_id, answer):
             return Outcome(exercise_id, "not attempted",
                            "write what belongs in the place of 'yours', one "
                            "line or more, then run both cells again.")
+        if isinstance(error, ArgumentError):  # it says more than its cause
+            first = error
         text = next(iter(str(first).splitlines()), "")
         line = your_line(error.__traceback__)
         message = f"it raises {type(first).__name__}: {text}"

@@ -44,6 +44,10 @@ UGLY = "p@ss/w:rd #%41+?&"
         Misconception("        user, password, host, database=database",
                       "        user, password, host", "database None"),
         Misconception("create_async_engine(url)", "url", "you return a URL"),
+        Misconception("create_async_engine(url)", "create_engine(url)",
+                      "you return an Engine"),
+        Misconception("host, database=database", "host, database",
+                      "is the port"),
     ),
     also_right=(
         "def engine_for(user, password, host, database):\n"
@@ -70,9 +74,14 @@ async def engine_for(answer):
     except (ImportError, SQLAlchemyError) as error:
         raise NotYet(f"no engine is made ({error}): write "
                      "postgresql+asyncpg in the URL.") from None
+    except ValueError as error:
+        if "int()" not in str(error):
+            raise
+        raise NotYet("the fifth part of URL.create is the port: name the "
+                     "last one, database=database.") from error
     if not isinstance(engine, AsyncEngine):
-        raise NotYet(f"you return a {type(engine).__name__}: return "
-                     "create_async_engine(url).")
+        raise NotYet("return create_async_engine(url); you return "
+                     f"{_a(type(engine).__name__)}.")
     if (driver := engine.dialect.driver) != "asyncpg":
         raise NotYet(f"the driver is {driver}: write postgresql+asyncpg in "
                      "the URL.")
@@ -85,6 +94,10 @@ async def engine_for(answer):
             raise NotYet(f"the driver gets the {name} {arrives.get(name)!r}, "
                          f"and it is {value!r}.")
     return "the driver gets the password as it was typed."
+
+
+def _a(name):
+    return f"{'an' if name[0] in 'AEIO' else 'a'} {name}"
 
 
 async def _arguments(engine):
@@ -127,6 +140,9 @@ def _cure(password):
                       "async with engine.connect()", "nobody has committed"),
         Misconception("await connection.execute", "connection.execute",
                       "write 'await' before connection.execute()"),
+        Misconception("async with", "with", "'async with'"),
+        Misconception("execute(ADD, row)", "execute(ADD.text, row)",
+                      "Not an executable object"),
         Misconception("engine.begin() as connection:\n"
                       "        await connection.execute(ADD, row)",
                       "engine.connect() as connection:\n"
@@ -168,7 +184,13 @@ async def add_artist(answer):
     name = f"Ada Quist {randrange(1000)}"
     async with shop() as engine:
         with observe(engine) as trace:
-            await answer(engine, name)
+            try:
+                await answer(engine, name)
+            except TypeError as error:
+                if "context manager protocol" not in str(error):
+                    raise
+                raise NotYet("what is asynchronous is entered with 'async "
+                             "with', and not with 'with'.") from error
         if engine.pool.checkedout():
             raise NotYet("the connection is still checked out: open it with "
                          "'async with', which gives it back.")
