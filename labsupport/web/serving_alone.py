@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 from contextlib import asynccontextmanager
+from types import ModuleType
 
 from ..notebook.sources import program
 from .serving import QUIET, Site
@@ -70,9 +71,10 @@ def _main():
 
     job = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with_kernel, daemon=True).start()
-    here = {"__name__": "program"}
-    exec(compile(job["source"], "<program>", "exec"), here)
-    app = here[job["name"]](make_url(job["url"]))
+    # Litestar looks the module of a handler up.
+    here = sys.modules["program"] = ModuleType("program")
+    exec(compile(job["source"], "<program>", "exec"), vars(here))
+    app = getattr(here, job["name"])(make_url(job["url"]))
     Server(uvicorn.Config(app, port=0, timeout_graceful_shutdown=job["grace"],
                           **QUIET)).run()
 
