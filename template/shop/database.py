@@ -4,7 +4,7 @@ import asyncio
 import random
 
 from sqlalchemy import event, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 # Serialization failure, deadlock: nothing was stored, and a second attempt
@@ -107,8 +107,13 @@ def conflicts(error):
 
 
 def limited(error):
-    """Whether a DBAPIError says: it took longer than it may (bool)."""
-    return _code(error) in LIMITS
+    """Whether a DBAPIError says: it took longer than it may (bool).
+
+    Or that there is no server: psycopg raises an error without a code then,
+    and asyncpg a ConnectionError.
+    """
+    return _code(error) in LIMITS or (
+        isinstance(error, OperationalError) and not _code(error))
 
 
 def _code(error):

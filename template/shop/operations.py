@@ -63,10 +63,11 @@ async def busy(_request, error):
 
 
 async def busy_server(request, error):
-    """A limit of the server is ``busy`` as well; another error is raised."""
+    """A limit of the server is ``busy`` as well; a wrong statement is not."""
     if not limited(error):
         raise error
     return await busy(request, error)
 
 
-BUSY = {exc.TimeoutError: busy, exc.DBAPIError: busy_server}
+BUSY = {exc.TimeoutError: busy, exc.DBAPIError: busy_server,
+        ConnectionError: busy}

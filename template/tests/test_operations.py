@@ -3,6 +3,8 @@
 from contextlib import contextmanager
 
 import pytest
+from asgi_lifespan import LifespanManager
+from httpx import ASGITransport, AsyncClient
 from shop.app import make_app
 from shop.database import ATTEMPTS, conflicts, in_unit, limited
 from shop.models import Album, Artist
@@ -60,6 +62,17 @@ def test_a_limit_is_told_from_an_error(code):
     assert limited(DBAPIError("", {}, own))
     assert not conflicts(DBAPIError("", {}, own))
     assert not limited(DBAPIError("", {}, Exception("no such table")))
+
+
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
+async def test_a_server_that_is_gone_is_a_503(driver):
+    pytest.importorskip(driver)
+    app = make_app(Settings(
+        database_url=f"postgresql+{driver}://nobody@127.0.0.1:9/nowhere"))
+    async with LifespanManager(app), AsyncClient(
+            transport=ASGITransport(app), base_url="http://test") as client:
+        answer = await client.get("/albums")
+    assert answer.status_code == 503 and answer.headers["retry-after"] == "1"
 
 
 class Conflict(Exception):

@@ -118,6 +118,7 @@ async def check(exercise_id, answer):
         if isinstance(error, ArgumentError):  # it says more than its cause
             first = error
         text = next(iter(str(first).splitlines()), "")
+        text = re.sub(r"<[\w.]+ .*>", "<…>", text)  # no path, no address
         line = your_line(error.__traceback__)
         message = f"it raises {type(first).__name__}: {text}"
         if line:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, params
-from sqlalchemy import event, select, text
+from sqlalchemy import event, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from ...databases import postgres
@@ -51,8 +51,19 @@ def unit(*lines):
             "yield session",
             "await session.commit()"), "still checked out"),
         Misconception(RETURN, "    return one_unit", "Depends("),
+        Misconception(RETURN, '    return Depends(one_unit(), scope='
+                      '"function")', "not its call"),
+        Misconception("", unit(
+            "async with Session.begin() as session:",
+            "    yield session").replace(
+                "    async def", "    @asynccontextmanager\n    async def"),
+            "not an async iterator"),
     ),
     also_right=(
+        unit("async with Session.begin() as session:",
+             "    yield session").replace(
+                 RETURN, '    return Annotated[AsyncSession, Depends('
+                 'one_unit, scope="function")]'),
         unit("async with Session.begin() as session:",
              "    yield session"),
         unit("session = Session()",
@@ -70,16 +81,21 @@ async def a_service_that_answers_before_it_commits(answer):
     order = []
     async with shop(postgres, "asyncpg") as engine:
         given = answer(async_sessionmaker(engine))
+        given = getattr(given, "__metadata__", [given])[-1]  # of Annotated
         if not isinstance(given, params.Depends):
-            raise NotYet("session_of returns what stands in the annotation "
-                         "of an endpoint: Depends(…).")
+            raise NotYet("session_of returns what gives an endpoint its "
+                         "session: Depends(…).")
+        if not callable(given.dependency):
+            raise NotYet("Depends wants the function, and not its call.")
         event.listen(engine.sync_engine, "commit",
                      lambda connection: order.append("commit"))
         async with serve(_told(_artists(given), order)) as site:
             name = secrets.token_hex(4)
             code = (await site.post(f"/artists/{name}")).status_code
             if code != 201 or not await _there(engine, name):
-                raise NotYet(f"the client has {code}, and nothing is stored.")
+                raise NotYet(f"the client has {code}, and nothing is stored."
+                             + "".join(f" It raises {error}."
+                                       for error in site.errors[-1:]))
             if order.index("answer") < order.index("commit"):
                 raise NotYet("the client has its answer before the commit.")
             bad = secrets.token_hex(4)
@@ -167,7 +183,10 @@ LOST = "one order fails, and the others are lost with it."
     ),
     misconceptions=(
         Misconception(GATHER, "    pass", "are lost"),
-        Misconception(GATHER, "    await asyncio.sleep(0)", "are lost"),
+        Misconception(GATHER, "    await asyncio.sleep(0.25)", "are lost"),
+        Misconception(GATHER, "    await asyncio.sleep(2)", "at once"),
+        Misconception(GATHER, "    await asyncio.wait_for(asyncio.gather("
+                      "*jobs), 0.1)", "are lost"),
         Misconception(GATHER, "    for job in jobs:\n        job.cancel()",
                       "are lost"),
         Misconception(GATHER, "    await asyncio.gather(*jobs)",
@@ -194,8 +213,12 @@ LOST = "one order fails, and the others are lost with it."
 )
 async def a_drain_that_loses_no_order(answer):
     async with shop(postgres, "asyncpg") as engine:
-        names = [secrets.token_hex(4) for _ in range(ORDERS)]
-        stored = await _after_the_end(engine, answer, names)
+        names = ["slow", *(secrets.token_hex(4) for _ in range(ORDERS - 1))]
+        try:
+            stored = await _after_the_end(engine, answer, names)
+        except TimeoutError:
+            raise NotYet("the drain gives up while orders are at work: they "
+                         "are lost.") from None
         if stored < ORDERS:
             raise NotYet(f"{ORDERS} orders were accepted, and "
                          f"{ORDERS - stored} are lost.")
@@ -207,9 +230,13 @@ async def a_drain_that_loses_no_order(answer):
         if stored < ORDERS:
             raise NotYet(LOST)
         try:
-            await _after_the_end(engine, answer, [])
+            async with asyncio.timeout(1):
+                await answer(set())
         except ValueError as error:
             raise NotYet(f"a shop without orders cannot end: {error}"
+                         ) from None
+        except TimeoutError:
+            raise NotYet("a shop without orders does not end at once."
                          ) from None
     return "each accepted order is stored, and the failing one hindered none."
 
@@ -230,7 +257,8 @@ async def _after_the_end(engine, finish, names):
         if name == "fails":
             raise LookupError("there is no such album")
         async with Session.begin() as session:
-            await session.execute(text("SELECT pg_sleep(0.2)"))
+            await session.execute(select(func.pg_sleep(
+                0.8 if name == "slow" else 0.2)))
             session.add(Artist(name=name))
 
     app = FastAPI(lifespan=lifespan)
