@@ -1,6 +1,7 @@
 """Checks of ``06_pool_failures``."""
 
 import asyncio
+from inspect import iscoroutine
 from random import Random
 
 import anyio
@@ -21,10 +22,11 @@ SLEEP = text("SELECT pg_sleep(60)")
 AT_WORK = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event = "
                "'PgSleep' AND datname = current_database()")
 PING = '    options |= {"pool_pre_ping": True}\n'
-OURS, THEIRS = '"command_timeout": 1.5', '{"statement_timeout": "1000"}'
+OURS, CONNECT = '"command_timeout": 1.5', ', "timeout": 1.5'
+THEIRS = '{"statement_timeout": "1000"}'
 ON_EACH_CONNECTION = """def sturdy_engine(url):
     engine = create_async_engine(url, pool_pre_ping=True, connect_args={
-        "command_timeout": 1})
+        "command_timeout": 1, "timeout": 1})
 
     @event.listens_for(engine.sync_engine, "connect")
     def limit(connection, record):
@@ -38,10 +40,10 @@ ON_EACH_CONNECTION = """def sturdy_engine(url):
 @exercise(
     "E06.1",
     hints=(
-        "Three faults, three limits: at the checkout, on your side, on the "
-        "server's side.",
-        "connect_args go to asyncpg.connect(): command_timeout (seconds) and "
-        "server_settings (a dictionary, values as text).",
+        "Three faults: one is met at the checkout, one on your side, for a "
+        "statement and for a connect, one on the server's side.",
+        "connect_args go to asyncpg.connect(): command_timeout and timeout "
+        "(seconds), server_settings (a dictionary, values as text).",
         'statement_timeout is in milliseconds: "server_settings": '
         '{"statement_timeout": "1000"}',
     ),
@@ -52,13 +54,19 @@ ON_EACH_CONNECTION = """def sturdy_engine(url):
         Misconception(OURS, '"timeout": 3', "silent"),
         Misconception(OURS, '"command_timeout": 1500', "silent"),
         Misconception(OURS, '"command_timeout": 5', "silent"),
+        Misconception(OURS, '"command_timeout": 3', "waits twice"),
+        Misconception(CONNECT, "", "connects"),
         Misconception(OURS, '"command_timeout": 0.3', "half a second"),
+        Misconception(THEIRS, '{"statement_timeout": 1000}',
+                      "server_settings"),
         Misconception(THEIRS, '{"statement_timeout": "2"}', "half a second"),
         Misconception(THEIRS, '{"lock_timeout": "1000"}', "runs on"),
         Misconception(THEIRS, '{"idle_session_timeout": "1000"}', "runs on"),
         Misconception("    return create_async_engine(url, **options)",
                       "    create_async_engine(url, **options)",
                       "return the engine"),
+        Misconception("def sturdy_engine", "async def sturdy_engine",
+                      "no coroutine"),
     ),
     also_right=(
         """def sturdy_engine(url):
@@ -75,8 +83,13 @@ async def sturdy_engine(answer):
     try:
         async with proxy(database) as link:
             engine = answer(link.asyncpg)
+            if iscoroutine(engine):
+                engine.close()
+                raise NotYet("return the engine, and no coroutine: write "
+                             "def, not async def.")
             if not isinstance(engine, AsyncEngine):
-                raise NotYet(f"return the engine; you return {engine!r}.")
+                raise NotYet("return the engine; you return "
+                             f"{type(engine).__name__}.")
             try:
                 await _ordinary(engine)
                 await _closed(engine, database)
@@ -95,6 +108,7 @@ async def _ask(engine, statement=ONE):
 
 
 async def _ordinary(engine):
+    await _ask(engine)  # what is wrong with the options is told as it is
     try:
         await _ask(engine, HALF)
     except (DBAPIError, TimeoutError):
@@ -113,18 +127,24 @@ async def _closed(engine, database):
 
 async def _silent(engine, link):
     """NotYet if a request waits for as long as the network is silent."""
-    request = asyncio.create_task(_ask(engine))
+    problem, requests = "", []
     with link.timeout():
-        await asyncio.wait([request], timeout=LIMIT)
-        if not request.done():
-            problem = f"on a silent network it still waits after {LIMIT} s: " \
-                      "command_timeout ends a wait, in seconds."
-        elif request.exception() is None:
-            problem = "the request has met no silent network: it has to " \
-                      "connect to the server of the URL."
-        else:
-            problem = ""
-    await asyncio.gather(request, return_exceptions=True)
+        # The first has a connection, and throws it away; the second connects.
+        for why in ("command_timeout ends each wait, in seconds, and a ping "
+                    "waits twice.",
+                    "it connects anew, and only timeout ends that wait."):
+            request = asyncio.create_task(_ask(engine))
+            requests.append(request)
+            await asyncio.wait([request], timeout=LIMIT)
+            if not request.done():
+                problem = f"on a silent network request {len(requests)} " \
+                          f"still waits after {LIMIT} s: {why}"
+            elif request.exception() is None:
+                problem = "the request has met no silent network: it has " \
+                          "to connect to the server of the URL."
+            if problem:
+                break
+    await asyncio.gather(*requests, return_exceptions=True)
     if problem:
         raise NotYet(problem)
 
@@ -167,6 +187,10 @@ LOCK = ("    if \"waits for a lock\" in found.server:\n"
                       "silent peer"),
         Misconception("return \"nested checkout\"", "return \"deadlock\"",
                       "there is no illness"),
+        Misconception("def diagnose", "async def diagnose",
+                      "you return coroutine"),
+        Misconception("", "def diagnose(found):\n"
+                      "    return found.name(\"leak\")", "judges"),
         Misconception("", "def diagnose(found):\n    return \"leak\"",
                       "you say 'leak'"),
         Misconception("", "def diagnose(found):\n"
@@ -200,6 +224,12 @@ LOCK = ("    if \"waits for a lock\" in found.server:\n"
 async def diagnose(answer):
     for name in ILLNESSES:  # not together: a server has few connections
         said = answer(await findings(name, Random()))
+        if not isinstance(said, str):
+            kind = type(said).__name__
+            if iscoroutine(said):
+                said.close()
+            raise NotYet(f"return the name of the illness; you return {kind}."
+                         " (found.name() judges, and def is enough.)")
         if said not in ILLNESSES:
             raise NotYet(f"you say {said!r}: there is no illness of that "
                          f"name; there are {', '.join(ILLNESSES)}.")
