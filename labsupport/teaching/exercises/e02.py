@@ -1,7 +1,8 @@
 """Checks of ``02_event_loop_and_greenlet``."""
 
 import asyncio
-from contextlib import suppress
+import re
+from contextlib import contextmanager, suppress
 from inspect import iscoroutine
 from itertools import pairwise
 from random import randrange
@@ -36,6 +37,7 @@ IN_THE_BLOCK = """async def wait_for_artist(engine, name):
     ),
     misconceptions=(
         Misconception(SLEEP, "time.sleep(0.3)", "blocks the event loop"),
+        Misconception(SLEEP, "await time.sleep(0.3)", "use asyncio.sleep"),
         Misconception(SLEEP, "asyncio.sleep(0.3)", "at once"),
         Misconception(SLEEP, "pass", "at once"),
         Misconception(SLEEP, "await asyncio.sleep(1)", "a second"),
@@ -95,8 +97,22 @@ async def _hear_its_questions(waiting, trace):
             while len(trace.queries()) < QUESTIONS and not waiting.done():
                 await asyncio.sleep(0.02)
     if waiting.done():
-        raise NotYet(f"it returns {await waiting!r}, and nobody has that "
-                     "name yet: go on asking.")
+        with _awaits_what_waits("asyncio.sleep"):
+            answer = await waiting
+        raise NotYet(f"it returns {answer!r}, and nobody has that name yet: "
+                     "go on asking.")
+
+
+@contextmanager
+def _awaits_what_waits(cure):
+    """NotYet, with the cure, where the value of a plain function is awaited."""
+    try:
+        yield
+    except TypeError as error:
+        if re.search("'await' expression|can't be awaited", str(error)):
+            raise NotYet("it awaits the value of a plain function, which has "
+                         f"blocked the event loop: use {cure}.") from error
+        raise
 
 
 def _judge_the_pauses(events):
@@ -152,6 +168,8 @@ async def dashboard(sync_engine):
     misconceptions=(
         Misconception(THREAD, "slow_report(sync_engine)",
                       "blocks the event loop"),
+        Misconception(THREAD, "await slow_report(sync_engine)",
+                      "use asyncio.to_thread"),
         Misconception(THREAD, "await greenlet_spawn(slow_report, "
                       "sync_engine)", "blocks the event loop"),
         Misconception(THREAD, "await asyncio.to_thread(slow_report("
@@ -179,7 +197,8 @@ async def dashboard(answer):
             artists = await connection.scalar(select(func.count(Artist.id)))
         sync_engine = create_engine(engine.url)
         try:
-            with observe(sync_engine) as trace, lag_meter() as lag:
+            with (observe(sync_engine) as trace, lag_meter() as lag,
+                  _awaits_what_waits("asyncio.to_thread")):
                 count = await answer(sync_engine)
             await _is_the_number(count)
         except TypeError as error:
