@@ -1,7 +1,7 @@
 """What is widely said, and what the run shows.
 
 The ledger, ``claims.json``, holds for each claim what is said, the verdict
-and the corrected statement. A notebook proves a verdict with ``claim``. What
+and the corrected statement, and for some where it was heard. A notebook proves a verdict with ``claim``. What
 no notebook proves yet waits in ``claims_to_come.json``.
 """
 
@@ -62,11 +62,17 @@ class Ledger:
             "| | verdict | what is said | what to keep |", "|---|---|---|---|",
             *(f"| [{claim_id}]({self.above}{row['lesson']}.ipynb) "
               f"| {marks[TONES[row['verdict']]][0]} {row['verdict']} "
-              f"| {_cell(row['said'])} | {_cell(row['shown'])} |"
+              f"| {_cell(row['said'])}{_heard(row)} "
+              f"| {_cell(row['shown'])} |"
               for claim_id, row in LEDGER.items()),
             *(f"| {claim_id} | to come | {_cell(row['said'])} "
               f"| runs with the lesson on {row['with']} |"
               for claim_id, row in TO_COME.items())])
+
+
+def _heard(row):
+    """The way to who says so, if the ledger has one."""
+    return f" ([heard]({row['heard']}))" if "heard" in row else ""
 
 
 def _cell(text):
