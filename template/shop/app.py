@@ -4,7 +4,6 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
-from sqlalchemy.pool import NullPool
 
 from .database import make_engine
 from .drain import drain
@@ -21,11 +20,14 @@ def make_app(settings=None):
     async def lifespan(app):
         engine = make_engine(settings)
         app.state.maker = async_sessionmaker(engine, expire_on_commit=False)
+        # A connection of its own: a full server or pool takes no pod out.
         app.state.probe = create_async_engine(
-            settings.database_url, poolclass=NullPool)
+            settings.database_url, pool_size=1, max_overflow=0,
+            pool_pre_ping=True)
         measure(app.state, engine.pool)
         with drain(app.state, settings.drain / 1000):
             yield
+        await app.state.probe.dispose()
         await engine.dispose()
 
     app = FastAPI(title="The record shop", lifespan=lifespan,

@@ -25,6 +25,6 @@ class Settings:
     pool_timeout: int = _number("POOL_TIMEOUT", 6_000)
     # Longer than the load balancer needs to see that `ready` is 503.
     drain: int = _number("DRAIN", 0)
-    # processes × (pool_size + max_overflow) has to fit max_connections.
+    # processes × (pool_size + max_overflow + 1) has to fit max_connections.
     pool_size: int = _number("POOL_SIZE", 10)
     max_overflow: int = _number("MAX_OVERFLOW", 0)

@@ -14,7 +14,7 @@ import pytest
 from conftest import ROOT
 
 from labsupport.databases import postgres, sqlite
-from labsupport.faults import terminate_backends
+from labsupport.faults import connection_limit, terminate_backends
 from labsupport.servers.starting import free_port
 
 TEMPLATE = ROOT / "template"
@@ -243,6 +243,17 @@ def test_a_full_pool_says_so_and_stays_ready(tmp_path):
     assert WAITS in metrics and 'count{state="used"} 1.0' in metrics
     assert busy.status_code == 503 and busy.headers["retry-after"] == "1"
     assert ready.status_code == first.status_code == 200
+
+
+@each_postgresql
+def test_a_full_server_takes_nobody_out(driver, tmp_path):
+    async def scene(database, url):
+        async with served(url, tmp_path / "log") as (client, _process):
+            first = await client.get("/ready")
+            async with connection_limit(database, 1):
+                return first, await client.get("/ready")
+
+    assert [answer.status_code for answer in on(driver, scene)] == [200, 200]
 
 
 @each_postgresql
