@@ -105,7 +105,7 @@ async def _hear_its_questions(waiting, trace):
 
 @contextmanager
 def _awaits_what_waits(cure):
-    """NotYet, with the cure, where the value of a plain function is awaited."""
+    """NotYet, with the cure, where what a plain function gives is awaited."""
     try:
         yield
     except TypeError as error:
