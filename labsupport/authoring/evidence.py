@@ -11,6 +11,7 @@ import sys
 BENT = {"sys": {"setswitchinterval", "setrecursionlimit"},
         "gc": {"set_threshold", "disable"}}
 IMPORTS = (ast.Import, ast.ImportFrom)
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 ASYNC = (ast.Await, ast.AsyncFor, ast.AsyncWith)
 RUN = "a run"  # no name in Python looks like this
 
@@ -30,12 +31,14 @@ def idle(notebook):
     rests_on = {name: _used(each) for each in statements
                 if isinstance(each, IMPORTS) for name in _bound(each)}
     imported = set(rests_on)  # a use does not change it
+    fixed = _fixed(trees.values())
     for each in statements:
-        for name in set(_bound(each)) - imported:
-            rests_on.setdefault(name, set()).update(_used(each))
+        for name in set(_bound(each)) - imported - fixed:
+            rests_on.setdefault(name, set()).update(_used(each) - fixed)
     for cell_id, tree in trees.items():
         for part in _evidence(tree):
-            if RUN not in _all_below(_used(part), rests_on):
+            if RUN not in _all_below(_used(part, fixed), rests_on) \
+                    or _is_decided(part):
                 yield cell_id, ast.unparse(part)
 
 
@@ -73,8 +76,7 @@ def _bound(statement):
     for node in ast.walk(statement):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield node.id
-        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef,
-                               ast.ClassDef)):
+        elif isinstance(node, (*FUNCTIONS, ast.ClassDef)):
             yield node.name
         elif isinstance(node, ast.alias):
             yield (node.asname or node.name).split(".")[0]
@@ -86,10 +88,63 @@ def _bound(statement):
                 yield inner.id  # seen["threads"].add(…)
 
 
-def _used(tree):
-    """The names in a tree; ``RUN`` if it awaits or imports from a library."""
-    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    if any(isinstance(node, ASYNC) for node in ast.walk(tree)):
+def _fixed(trees):
+    """Names that stand for one constant, wherever they are bound: ``ok`` of
+    ``ok = True``, also beside an await, and functions that return no more."""
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    constant = {id(target): node.value.value for node in nodes
+                if isinstance(node, ast.Assign)
+                and isinstance(node.value, ast.Constant)
+                for target in node.targets}
+    stands_for = {}
+    for node in nodes:
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            name, value = node.id, constant.get(id(node), RUN)
+        elif isinstance(node, FUNCTIONS):
+            name, value = node.name, _returned(node)
+        elif isinstance(node, (ast.ClassDef, ast.arg, ast.alias)):
+            name = getattr(node, "arg", None) or getattr(
+                node, "asname", None) or node.name
+            value = RUN
+        else:
+            continue
+        stands_for.setdefault(name, set()).add((type(value), value))
+    return {name for name, found in stands_for.items()
+            if len(found) == 1 and (str, RUN) not in found}
+
+
+def _returned(function):
+    """The constant that a function returns in each case, or ``RUN``."""
+    inside = list(ast.walk(function))[1:]
+    returned = [node.value for node in inside if isinstance(node, ast.Return)]
+    if not isinstance(function.body[-1], ast.Return) or any(
+            isinstance(node, (ast.Yield, *FUNCTIONS)) for node in inside) \
+            or len(set(map(ast.unparse, filter(None, returned)))) != 1 \
+            or not all(isinstance(each, ast.Constant) for each in returned):
+        return RUN
+    return returned[0].value
+
+
+def _is_decided(part):
+    """Whether ``or True``, ``and False`` decides a part of a claim (bool)."""
+    return any(
+        isinstance(node, ast.BoolOp) and any(
+            isinstance(value, ast.Constant)
+            and bool(value.value) is isinstance(node.op, ast.Or)
+            for value in node.values)
+        for node in ast.walk(part))
+
+
+def _used(tree, fixed=frozenset()):
+    """The names in a tree; ``RUN`` if it awaits or imports from a library.
+
+    To await one of the ``fixed`` functions tells nothing.
+    """
+    used = {node.id for node in ast.walk(tree)
+            if isinstance(node, ast.Name)} - fixed
+    if any(isinstance(node, ASYNC) and not (
+            isinstance(node, ast.Await) and isinstance(node.value, ast.Call)
+            and _name(node.value.func) in fixed) for node in ast.walk(tree)):
         used.add(RUN)
     modules = [one.name for one in getattr(tree, "names", [])]
     if isinstance(tree, ast.ImportFrom):

@@ -1,8 +1,9 @@
 """What is widely said, and what the run shows.
 
 The ledger, ``claims.json``, holds for each claim what is said, the verdict
-and the corrected statement, and for some where it was heard. A notebook proves a verdict with ``claim``. What
-no notebook proves yet waits in ``claims_to_come.json``.
+and the corrected statement, and for some where it was ``heard``. A notebook
+proves a verdict with ``claim``. What no notebook proves yet waits in
+``claims_to_come.json``.
 """
 
 import json

@@ -192,6 +192,13 @@ BROKEN = [
                                 'found = {}\nfound["a"] = 1')),
     ("evidence", other_evidence('{"it waits": asyncio.Queue() is not None}',
                                 "import asyncio")),
+    ("evidence", other_evidence(
+        '{"it waits": waits}',
+        "async with engine.connect():\n    waits = True")),
+    ("evidence", other_evidence(
+        '{"it waits": await waits()}',
+        "async def waits():\n    await engine.connect()\n    return True")),
+    ("evidence", other_evidence('{"it waits": await run() or True}')),
     ("evidence", other_evidence('{"so": await run()}',
                                 "sys.setswitchinterval(9)")),
     ("evidence", other_evidence('{"so": await run()}',
@@ -215,6 +222,10 @@ def test_rule_rejects(rule, break_it):
     ('{"it is there": hasattr(exc, "TimeoutError")}',
      "from sqlalchemy import exc"),
     ('{"so": await run()}', ""),
+    ('{"so": waits}', "waits = None\nasync with engine.connect():\n"
+                      "    waits = True"),
+    ('{"so": await waits()}', "async def waits():\n    with suppress(OSError):"
+                              "\n        return True"),
 ])
 def test_evidence_that_a_run_can_change(evidence, before):
     notebook = nbformat.read(GOOD, 4)
