@@ -250,6 +250,7 @@ def test_a_full_server_takes_nobody_out(driver, tmp_path):
     async def scene(database, url):
         async with served(url, tmp_path / "log") as (client, _process):
             first = await client.get("/ready")
+            await client.get("/albums")  # the pool has the last place
             async with connection_limit(database, 1):
                 return first, await client.get("/ready")
 
