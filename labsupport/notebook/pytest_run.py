@@ -14,6 +14,8 @@ from pathlib import Path
 from .sources import program
 
 SECONDS = 60
+# What a small test does not use; nbval alone takes more than a second.
+WITHOUT = ("cacheprovider", "nbval", "faker", "hypothesispytest")
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ def run_tests(*functions, workers=0, **options):
     """
     words = [f"--override-ini={name}={value}"
              for name, value in options.items()]
+    words += [f"-pno:{plugin}" for plugin in WITHOUT]
     if workers:
         words.append(f"--numprocesses={workers}")
     with tempfile.TemporaryDirectory(prefix="lab-tests-") as folder:
@@ -46,7 +49,7 @@ def run_tests(*functions, workers=0, **options):
             "\n\n".join(dict.fromkeys(map(program, functions))) + "\n")
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-v", "--tb=short",
-             "--color=no", "-p", "no:cacheprovider", "--rootdir", folder,
+             "--color=no", "--rootdir", folder,
              "--basetemp", os.path.join(folder, "temporary"),
              "-c", os.devnull, *words, "test_it.py"],
             cwd=folder, capture_output=True, text=True, timeout=SECONDS,

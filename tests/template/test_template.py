@@ -54,11 +54,14 @@ async def python(url, *arguments, cwd=TEMPLATE, **settings):
         capture_output=True, text=True, timeout=120)
 
 
+# nbval takes more than a second, and is not the template's.
+PLAIN = "-pno:cacheprovider", "-pno:nbval", "-pno:hypothesispytest"
+
+
 @each_driver
 def test_its_own_tests(driver, tmp_path):
     done = on(driver, lambda _database, url: python(
-        url, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--basetemp",
-        tmp_path / "own"))
+        url, "-m", "pytest", "-q", *PLAIN, "--basetemp", tmp_path / "own"))
     assert done.returncode == 0, done.stdout[-3000:]
     assert "passed" in done.stdout and "skipped" not in done.stdout
 
@@ -455,6 +458,6 @@ def test_its_tests_miss_what_is_taken_away(what, tmp_path):
     assert source.count(there) == 1
     (copy / name).write_text(source.replace(there, instead))
     done = on("aiosqlite", lambda _database, url: python(
-        url, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider",
-        "--basetemp", tmp_path / "own", cwd=copy))
+        url, "-m", "pytest", "-q", "-x", *PLAIN, "--basetemp",
+        tmp_path / "own", cwd=copy))
     assert done.returncode == 1, done.stdout[-2000:]
