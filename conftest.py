@@ -18,10 +18,11 @@ from summary_table import pytest_terminal_summary  # noqa: F401
 
 ROOT = Path(__file__).parent
 IN_CI = os.environ.get("CI") == "true"
-# What runs whole lessons begins first: nobody shall wait for it at the end.
-FIRST = ("tests/notebooks/test_play.py", "tests/browser",
-         "tests/notebooks/test_sqlalchemy_20.py",
-         "tests/notebooks/test_bare.py", "notebooks")
+# What takes longest begins first: nobody shall wait for it at the end.
+FIRST = ("tests/browser", "tests/notebooks/test_sqlalchemy_20.py",
+         "tests/notebooks/test_play.py", "tests/notebooks/test_bare.py",
+         "notebooks", "tests/notebooks", "tests/teaching/test_exercises.py")
+LONG = re.compile(r"\b(05|06|10|11|a2|a7|a8|a11)_")  # these lessons
 QUICK = ("tests/notebooks/test_structure.py",
          "tests/teaching/test_claims.py", "tests/teaching/test_exercises.py",
          "tests/teaching/test_predictions.py")
@@ -44,8 +45,9 @@ def pytest_collection_modifyitems(config, items):
 
     def rank(item):
         place = item.path.relative_to(ROOT).as_posix()
-        return next((number for number, first in enumerate(FIRST)
-                     if place.startswith(first)), len(FIRST))
+        number = next((number for number, first in enumerate(FIRST)
+                       if place.startswith(first)), len(FIRST))
+        return number, not LONG.search(item.nodeid)
 
     items.sort(key=rank)
 

@@ -24,10 +24,13 @@ PLACE = ROOT / ".venv-sqlalchemy-2.0" / "site-packages"
 UNITS = [["trace", "--ignore=trace/test_every_step.py",
           "--ignore=trace/test_storm.py"],
          ["trace/test_every_step.py"], ["trace/test_storm.py"],
-         ["instruments", "measuring/test_simulation.py",
-          "measuring/test_real_run.py", "widgets"],
-         ["faults", "template/test_template.py"],
-         ["teaching", "notebook", "house/test_schema.py"]]
+         ["instruments", "measuring/test_simulation.py"],
+         ["widgets", "measuring/test_real_run.py"],
+         ["faults"], ["template/test_template.py"],
+         ["teaching/test_exercises.py"],
+         ["teaching", "--ignore=teaching/test_exercises.py",
+          "--ignore=teaching/test_explain.py"],
+         ["teaching/test_explain.py", "notebook", "house/test_schema.py"]]
 SAY = "import sqlalchemy; print(sqlalchemy.__version__)"
 
 pytestmark = pytest.mark.skipif(

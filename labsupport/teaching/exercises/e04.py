@@ -165,7 +165,8 @@ async def run_jobs(answer):
                                                 in range(JOBS)])
         except TimeoutError:
             raise NotYet("the pool ran out: too many tasks ask it at a time. "
-                         "Let them wait at a semaphore.") from None
+                         "Let no more go on to it than engine.pool.size(): "
+                         "the others wait at a semaphore.") from None
     if desk.shared:
         raise NotYet("several jobs share a connection at the same time: give "
                      "each its own.")
