@@ -3,14 +3,16 @@
 For what a kernel cannot show: several event loops, and the end of a process.
 """
 
-import faulthandler
 import json
 import os
 import re
 import subprocess
 import sys
 import warnings
+from functools import partial
+from types import ModuleType
 
+from .child_process import ChildProcess, take_job
 from .failures import wrapped
 from .sources import program
 
@@ -26,25 +28,40 @@ def run_alone(function, url, seconds=SECONDS):
     only print when the process ended, or None. Blocks; raises TypeError for
     a function that cannot leave the kernel.
     """
-    job = {"source": program(function), "name": function.__name__,
-           "url": url.render_as_string(False)}
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", __name__], input=json.dumps(job),
-            capture_output=True, text=True, timeout=seconds,
-            env={**os.environ,
-                 "PYTHONPATH": os.pathsep.join(filter(None, sys.path))})
-    except subprocess.TimeoutExpired:
-        return None, None
-    if done.returncode == 3:
-        return json.loads(done.stdout.splitlines()[-1]), None
-    if done.returncode:
-        raise RuntimeError(f"{function.__name__} cannot be run alone: "
-                           + (done.stderr.strip() or "?").splitlines()[-1])
-    ignored = re.search(
-        r"^Exception ignored in.*?^(\w+: .*?)$", done.stderr,
-        re.MULTILINE | re.DOTALL)
-    return [], ignored and ignored[1]
+    job = call_of(function, url)
+    # In the kernel's process group: an interrupt ends it.
+    with ChildProcess(__name__, job, start_new_session=False) as child:
+        try:
+            failed = child.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None, None
+        if raised := child.process.stdout.read():
+            return json.loads(raised)["raised"], None
+        if failed:
+            raise RuntimeError(f"{function.__name__} cannot be run alone: "
+                               + child.last_words)
+        ignored = re.search(r"^Exception ignored in.*?^(\w+: .*?)$",
+                            child.log, re.MULTILINE | re.DOTALL)
+        return [], ignored and ignored[1]
+
+
+def call_of(function, url):
+    """What a process needs (dict) to call ``function(url)``.
+
+    Raises TypeError for a function that cannot leave the kernel.
+    """
+    return {"source": program(function), "name": function.__name__,
+            "url": url.render_as_string(False)}
+
+
+def taken(call):
+    """In the process: the described call, as a function without arguments."""
+    from sqlalchemy import make_url
+
+    # Litestar looks the module of a handler up.
+    here = sys.modules["program"] = ModuleType("program")
+    exec(compile(call["source"], "<program>", "exec"), vars(here))
+    return partial(getattr(here, call["name"]), make_url(call["url"]))
 
 
 def names(error):
@@ -54,18 +71,13 @@ def names(error):
 
 
 def _main():
-    from sqlalchemy import make_url
-
-    job = json.load(sys.stdin)
+    job, tell = take_job()
     warnings.simplefilter("ignore")
-    # Even if the kernel has gone and nobody waits.
-    faulthandler.dump_traceback_later(SECONDS, exit=True)
-    here = {"__name__": "program"}
-    exec(compile(job["source"], "<program>", "exec"), here)
+    function = taken(job)
     try:
-        here[job["name"]](make_url(job["url"]))
+        function()
     except Exception as error:
-        print(json.dumps(names(error)), flush=True)
+        tell(raised=names(error))
         os._exit(3)  # what it leaves behind is not what is asked
 
 

@@ -11,6 +11,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from .child_process import environment
 from .sources import program
 
 SECONDS = 60
@@ -53,8 +54,7 @@ def run_tests(*functions, workers=0, **options):
              "--basetemp", os.path.join(folder, "temporary"),
              "-c", os.devnull, *words, "test_it.py"],
             cwd=folder, capture_output=True, text=True, timeout=SECONDS,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(
-                filter(None, sys.path)), "PYTEST_ADDOPTS": ""})
+            env=environment(PYTEST_ADDOPTS=""))
     outcomes = {
         name or theirs: (outcome or said).lower()
         for name, outcome, said, theirs in re.findall(
