@@ -152,12 +152,11 @@ def test_connections_that_are_cut_fail_no_reader(driver, tmp_path):
     async def scene(database, url):
         async with served(url, tmp_path / "log") as (client, _process):
             await client.post("/albums", json=ALBUM)
-            cut, done = 0, asyncio.Event()
+            cut, done = [], asyncio.Event()
 
             async def cutting():
-                nonlocal cut
                 while not done.is_set():
-                    cut += await terminate_backends(database)
+                    cut.append(await terminate_backends(database))
                     await asyncio.wait([asyncio.ensure_future(done.wait())],
                                        timeout=1)
 
@@ -170,7 +169,7 @@ def test_connections_that_are_cut_fail_no_reader(driver, tmp_path):
             return (cut, answers, text, await connections(database))
 
     cut, answers, text, open_ = on(driver, scene)
-    assert cut > 10
+    assert sum(number > 0 for number in cut) >= 2  # at that many moments
     assert {answer.status_code for answer in answers} == {200}
     # The pool and the server agree.
     idle = int(float(text.split('state="idle"} ')[1].split()[0]))
