@@ -47,7 +47,7 @@ class Forecast:
     @property
     def predicted(self):
         """Latency (s) of each request, by the simulation."""
-        return Latency(sorted(self.run.latencies))
+        return Latency(self.run.latencies)
 
     @property
     def measured(self):
@@ -71,8 +71,8 @@ class Forecast:
 
         Nothing but the event loop lies between, and the CPU that it needs.
         """
-        return Latency(sorted(
-            began - due for due, began, _ in self.load.times)).p95
+        return Latency(
+            began - due for due, began, _ in self.load.times).p95
 
     @property
     def cpu_is_the_limit(self):

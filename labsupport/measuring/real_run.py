@@ -80,5 +80,5 @@ async def real_run(url, pool, users, until=inf, hear=lambda run: None):
                   for user in users],
         "until": until}, grow)
     run.cpu, run.failures = found["cpu"], found["failures"]
-    run.late = Latency(sorted(found["late"]))
+    run.late = Latency(found["late"])
     return run

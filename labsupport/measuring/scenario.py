@@ -126,7 +126,7 @@ PRESETS = {
 
 def summary(run, seconds):
     """What is counted → text (dict), of a Run of so many ``seconds``."""
-    waits = Latency(sorted(run.waits))
+    waits = Latency(run.waits)
     live = [live for _second, _waiting, live in run.history()]
     return {
         "served a second": f"{run.count(SERVED) / seconds:.1f}",

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from random import Random
 
 from sqlalchemy.exc import TimeoutError
+from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from ...databases import postgres
 from ...measuring.forecast import schedule
@@ -22,14 +23,16 @@ SEARCH = "def smallest_pool(crowd, limit):\n"
     hints=(
         "simulate(Pool(size, max_overflow=0), crowd) gives a run for one "
         "size. Which sizes do you try, in which order?",
-        "Latency(sorted(run.latencies)).p95 is the 95th percentile; the "
+        "Latency(run.latencies).p95 is the 95th percentile; the "
         "first size that stays within the limit is the answer.",
-        "if Latency(sorted(run.latencies)).p95 <= limit: return size",
+        "if Latency(run.latencies).p95 <= limit: return size",
     ),
     misconceptions=(
         Misconception("Pool(size, max_overflow=0)", "Pool(size)",
                       "overflow"),
         Misconception(".p95", ".p50", "95th percentile"),
+        Misconception("Latency(run.latencies).p95", "max(run.latencies)",
+                      "5 of 100"),
         Misconception("run.latencies", "run.waits", "from the asking"),
         Misconception(
             "", SEARCH + "    return round(sum(crowd.holds) / "
@@ -51,7 +54,7 @@ SEARCH = "def smallest_pool(crowd, limit):\n"
     size = 50
     while size > 1:
         run = simulate(Pool(size - 1, max_overflow=0), crowd)
-        if Latency(sorted(run.latencies)).quantile(.95) > limit:
+        if Latency(run.latencies).quantile(.95) > limit:
             break
         size -= 1
     return size""",
@@ -69,6 +72,10 @@ async def smallest_pool(answer):
         size = answer(crowd, limit)
         if size == right:
             continue
+        if size is None:
+            raise NotYet("you return None: none of your sizes keeps the "
+                         "limit. It is for the 95th percentile; 5 of 100 may "
+                         "take longer.")
         if not isinstance(size, int) or size < 1:
             raise NotYet(f"you return {size!r}; the answer is a whole number "
                          "of connections.")
@@ -89,8 +96,7 @@ async def smallest_pool(answer):
 
 
 def _p95(size, crowd, overflow=0):
-    return Latency(sorted(
-        simulate(Pool(size, overflow), crowd).latencies)).p95
+    return Latency(simulate(Pool(size, overflow), crowd).latencies).p95
 
 
 HOLD = """    async with AsyncExitStack() as stack:
@@ -193,6 +199,12 @@ OPTIONS = "def options(connections, processes, patience):\n"
         Misconception(OVERFLOW, "", "max_overflow"),
         Misconception("connections // processes", "connections",
                       "in all"),
+        Misconception("connections // processes",
+                      "round(connections / processes)", "and there are"),
+        Misconception(TIMEOUT, '"pool_timeout": 0', "could have waited"),
+        Misconception("    return {", "    from sqlalchemy.pool import "
+                      "NullPool\n    return {\"poolclass\": NullPool}\n    {",
+                      "keeps nothing"),
         Misconception(TIMEOUT, '"pool_timeout": patience * 2',
                       "has left"),
         Misconception(TIMEOUT, '"pool_pre_ping": True', "has left"),
@@ -214,11 +226,24 @@ OPTIONS = "def options(connections, processes, patience):\n"
 )
 async def options(answer):
     chance = Random()
-    processes, patience = chance.randint(2, 4), chance.uniform(.4, .8)
-    connections = processes * chance.randint(5, 8) + 1
+    processes, patience = chance.randint(3, 5), chance.uniform(.4, .8)
+    for rest in (processes - 1, 0):
+        each = chance.randint(5, 8)
+        await _fleet(answer, processes * each + rest, processes, patience)
+    return f"{processes} × {each} of {processes * each}, and nobody waits " \
+           "too long."
+
+
+async def _fleet(answer, connections, processes, patience):
     each = connections // processes
     async with shop(**answer(connections, processes, patience)) as engine:
         pool = engine.pool
+        if not isinstance(pool, AsyncAdaptedQueuePool):
+            raise NotYet(f"a {type(pool).__name__} keeps nothing, and lets "
+                         "nobody wait.")
+        if pool.timeout() < patience / 5:
+            raise NotYet(f"a request is refused after {pool.timeout():.1f} s; "
+                         f"it could have waited, of {patience:.1f} s.")
         if pool.timeout() >= patience:
             raise NotYet(f"a request waits {pool.timeout():.1f} s for the "
                          f"pool; its caller has left after {patience:.1f} s.")
@@ -233,8 +258,6 @@ async def options(answer):
         if pool.checkedin() < each:
             raise NotYet(f"the pool keeps {pool.checkedin()} of {each}: what "
                          "comes back beyond pool_size is closed.")
-    return f"{processes} × {each} of {connections}, and nobody waits too long."
-
 
 async def _until_refused(engine, stack, most):
     """How many connections the engine opens at once; ``most`` is enough."""
