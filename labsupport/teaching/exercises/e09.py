@@ -240,6 +240,15 @@ async def the_long_ones_only(answer):
         Misconception("selectinload(Artist", "joinedload(Artist", "unique()"),
         Misconception("select(Artist)", "select(Artist).join(Artist.albums)",
                       "every artist once"),
+        Misconception(', raiseload("*")', ".noload(Album.tracks)",
+                      "look empty"),
+        Misconception("", "async def albums_alone(session):\n"
+                      "    return await session.scalars(select(Artist))",
+                      "a ScalarResult"),
+        Misconception("", "async def albums_alone(session):\n"
+                      "    found = await session.execute(select(Artist))\n"
+                      "    return found.all()",
+                      "not rows"),
     ),
     also_right=(
         "async def albums_alone(session):\n"
@@ -257,6 +266,11 @@ async def nothing_else(answer):
         right = sorted(await session.scalars(select(Artist.name)))
         with observe(engine) as trace:
             found = await answer(session)
+        if not isinstance(found, (list, tuple)):
+            raise NotYet("return every artist once, as a list; you return "
+                         f"a {type(found).__name__}.")
+        if not all(isinstance(one, Artist) for one in found):
+            raise NotYet("return artists, and not rows: session.scalars.")
         if sorted(artist.name for artist in found) != right:
             raise NotYet("return every artist once, as a list.")
         try:
@@ -266,14 +280,16 @@ async def nothing_else(answer):
             raise NotYet("the albums are refused, too: an option has "
                          "to load them.") from None
         try:
-            [album.tracks for album in albums]
+            tracks = [album.tracks for album in albums]
         except (MissingGreenlet, StatementError):
             raise NotYet("the load of an album's tracks is still tried, and "
                          "ends in MissingGreenlet: forbid it.") from None
         except InvalidRequestError:
             pass  # as it shall be
         else:
-            raise NotYet("the tracks are loaded, and nobody wants them.")
+            raise NotYet("the tracks are loaded, and nobody wants them."
+                         if any(tracks) else "the tracks can be read, and "
+                         "look empty: forbid it with raiseload.")
     if (sent := len(trace.queries())) > 2:
         raise NotYet(f"it sends {sent} statements for {len(right)} artists; "
                      "two are enough.")
