@@ -61,14 +61,17 @@ async def storm(driver, seed_):
     rng = random.Random(seed_)
     pids = {}
 
-    async def work(engine, admin):
+    async def note(connection):
+        raw = await connection.get_raw_connection()
+        driver_connection = raw.driver_connection
+        pids[raw.info["labsupport_label"]] = (
+            driver_connection.get_server_pid() if driver == "asyncpg"
+            else driver_connection.info.backend_pid)
+
+    async def work(engine):
         await asyncio.sleep(rng.random() * 0.5)
         async with engine.connect() as connection:
-            raw = await connection.get_raw_connection()
-            driver_connection = raw.driver_connection
-            pids[raw.info["labsupport_label"]] = (
-                driver_connection.get_server_pid() if driver == "asyncpg"
-                else driver_connection.info.backend_pid)
+            await note(connection)
             for _ in range(rng.randint(1, 3)):
                 await connection.execute(
                     text(f"SELECT pg_sleep({rng.random() * 0.03})"))
@@ -84,12 +87,16 @@ async def storm(driver, seed_):
         watcher = Watcher(engine.url)
         with observe(engine) as trace:
             watcher.start()
-            tasks = [asyncio.create_task(work(engine, None))
+            tasks = [asyncio.create_task(work(engine))
                      for _ in range(50)]
             for task in rng.sample(tasks, 8):
                 await asyncio.sleep(rng.random() * 0.1)
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            # One statement is long enough for a watcher that is held up.
+            async with engine.connect() as connection:
+                await note(connection)
+                await connection.execute(text("SELECT pg_sleep(0.3)"))
             watcher.stop()
             assert trace.holders() == [] and engine.pool.checkedout() == 0
     names = {raw.connection: named.connection
