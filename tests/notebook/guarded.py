@@ -74,6 +74,14 @@ async def test_without_await(engine, allowed):
 
 
 @scenario
+async def test_one_load_in_run_sync_is_fine(engine, allowed):
+    """For the guard: it cannot tell that load from a planned one."""
+    async with AsyncSession(engine) as session:
+        artist = await session.get(Artist, 1)
+        await session.run_sync(lambda _session: artist.albums)
+
+
+@scenario
 async def test_in_run_sync(engine, allowed):
     def old(session):
         for artist in session.scalars(ARTISTS):

@@ -106,7 +106,7 @@ def test_what_is_found_with_its_line(said, name, driver):
 
 def test_what_is_planned_single_or_allowed_passes(said):
     fine = {key: text for key, text in said.items() if key[0].endswith("fine")}
-    assert len(fine) == 2 * 6 and set(fine.values()) == {None}
+    assert len(fine) == 2 * 7 and set(fine.values()) == {None}
 
 
 def test_each_test_is_one_or_the_other(said):
