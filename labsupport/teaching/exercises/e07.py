@@ -218,7 +218,7 @@ async def one_duplicate_and_the_rest_stays(answer):
     if kept != {99, *free} or taken != len(free):
         raise NotYet(f"{len(free)} of the ids were free, {len(kept) - 1} are "
                      f"stored, and your function returns {taken!r}.")
-    return "the duplicates went back alone, and the rest is there."
+    return "each row whose id was free is in, and the rest is as it was."
 
 
 async def _stored(engine, ids):
