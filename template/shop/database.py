@@ -70,6 +70,8 @@ def _sqlite(url, settings):
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection):
+        # A COMMIT that fails leaves its transaction open, and nobody ends it.
+        connection.connection.rollback()
         # The lock first: who reads and then writes is not refused half-way.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 

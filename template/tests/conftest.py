@@ -10,7 +10,9 @@ from asgi_lifespan import LifespanManager
 from httpx import ASGITransport, AsyncClient
 from shop.app import make_app
 from shop.database import make_engine
+from shop.models import Artist
 from shop.settings import Settings
+from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import async_sessionmaker
 
 
@@ -46,6 +48,18 @@ async def engine(settings, application):
     engine = make_engine(settings)
     yield engine
     await engine.dispose()
+
+
+@pytest_asyncio.fixture
+async def stored(engine):
+    """A sessionmaker for tests of the commit itself: its commits are real.
+
+    What they have stored is deleted at the end.
+    """
+    maker = async_sessionmaker(engine)
+    yield maker
+    async with maker.begin() as session:
+        await session.execute(delete(Artist))  # and, with it, its albums
 
 
 @pytest_asyncio.fixture

@@ -1,4 +1,4 @@
-"""Probes, metrics, and the unit that is run again."""
+"""Probes, metrics, settings; and relationships that raise."""
 
 from contextlib import contextmanager
 
@@ -6,16 +6,11 @@ import pytest
 from asgi_lifespan import LifespanManager
 from httpx import ASGITransport, AsyncClient
 from shop.app import make_app
-from shop.database import ATTEMPTS, conflicts, in_unit, limited
 from shop.models import Album, Artist
 from shop.settings import Settings
-from sqlalchemy import func, select
-from sqlalchemy.exc import DBAPIError, InvalidRequestError
-from sqlalchemy.ext.asyncio import (
-    AsyncSession,
-    async_sessionmaker,
-    create_async_engine,
-)
+from sqlalchemy import select
+from sqlalchemy.exc import InvalidRequestError
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 
 async def test_alive_ready_and_measured(client):
@@ -53,17 +48,6 @@ async def test_who_ends_is_not_ready(client, application):
         assert (await client.get("/alive")).status_code == 200
 
 
-@pytest.mark.parametrize("code", [
-    {"sqlstate": "55P03"}, {"sqlstate": "57014"},
-    {"sqlite_errorname": "SQLITE_BUSY"}])
-def test_a_limit_is_told_from_an_error(code):
-    own = Exception("slow")
-    vars(own).update(code)
-    assert limited(DBAPIError("", {}, own))
-    assert not conflicts(DBAPIError("", {}, own))
-    assert not limited(DBAPIError("", {}, Exception("no such table")))
-
-
 @pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
 async def test_a_server_that_is_gone_is_a_503(driver):
     pytest.importorskip(driver)
@@ -73,73 +57,6 @@ async def test_a_server_that_is_gone_is_a_503(driver):
             transport=ASGITransport(app), base_url="http://test") as client:
         answer = await client.get("/albums")
     assert answer.status_code == 503 and answer.headers["retry-after"] == "1"
-
-
-class Conflict(Exception):
-    sqlstate = "40001"
-
-
-@pytest.mark.parametrize("conflicts, tried", [
-    (0, 1), (2, 3), (ATTEMPTS - 1, ATTEMPTS)])
-async def test_a_unit_is_run_again_and_stored_once(engine, conflicts, tried):
-    attempts = []
-
-    async def work(session):
-        attempts.append(session)
-        session.add(Artist(name="again"))
-        await session.flush()
-        if len(attempts) <= conflicts:
-            raise DBAPIError("", {}, Conflict())
-
-    async with engine.connect() as connection:
-        transaction = await connection.begin()
-        maker = async_sessionmaker(
-            connection, join_transaction_mode="create_savepoint")
-        await in_unit(maker, work)
-        stored = await connection.scalar(select(func.count(Artist.id)))
-        await transaction.rollback()
-    assert len(attempts) == len({*attempts}) == tried
-    assert stored == 1
-
-
-class Lost(Exception):
-    """The connection is gone."""
-
-
-@pytest.mark.parametrize("when, stores, again", [
-    ("work", True, True), ("commit", True, False), ("work", False, True)])
-async def test_a_lost_connection(engine, monkeypatch, when, stores, again):
-    attempts = []
-    error = DBAPIError("", {}, Lost(), connection_invalidated=True)
-
-    async def work(session):
-        attempts.append(session)
-        if when == "work" and len(attempts) == 1:
-            raise error
-
-    async def commit(_session):
-        raise error
-
-    if when == "commit":
-        monkeypatch.setattr(AsyncSession, "commit", commit)
-    try:
-        await in_unit(async_sessionmaker(engine), work, stores=stores)
-        failed = False
-    except DBAPIError:
-        failed = True
-    assert (len(attempts), failed) == ((2, False) if again else (1, True))
-
-
-async def test_what_is_no_conflict_is_not_run_again(engine):
-    attempts = []
-
-    async def work(session):
-        attempts.append(session)
-        raise DBAPIError("", {}, Exception("no such table"))
-
-    with pytest.raises(DBAPIError):
-        await in_unit(async_sessionmaker(engine), work)
-    assert len(attempts) == 1
 
 
 async def test_a_relationship_that_nobody_planned_raises(engine):

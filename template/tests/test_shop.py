@@ -1,10 +1,11 @@
 """What the shop does."""
 
 import pytest
+import pytest_asyncio
 from httpx import ASGITransport, AsyncClient
 from shop.database import in_unit
 from shop.models import Album, Artist
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import text
 
 ALBUM = {"title": "Low Tide", "artist": "The Harbour Five", "stock": 1}
 
@@ -50,13 +51,35 @@ async def test_a_unit_that_fails_leaves_what_was_there(client, application):
     assert (await client.get("/albums")).json() == [added.json()]
 
 
-async def test_a_commit_that_fails_is_no_201(
-        client, application, monkeypatch):
-    async def refused(_session):
-        raise LookupError("at the commit")
+# Each INSERT of an album adds a row that refers to nothing. The database
+# finds out at the commit.
+REFUSED = """CREATE TABLE refused (album INTEGER
+             REFERENCES album DEFERRABLE INITIALLY DEFERRED)"""
+ADDING = {
+    "postgresql": """CREATE RULE refuse AS ON INSERT TO album
+                     DO ALSO INSERT INTO refused VALUES (0)""",
+    "sqlite": """CREATE TRIGGER refuse AFTER INSERT ON album
+                 BEGIN INSERT INTO refused VALUES (0); END"""}
+NO_MORE = {"postgresql": "DROP RULE refuse ON album",
+           "sqlite": "DROP TRIGGER refuse"}
 
-    monkeypatch.setattr(AsyncSession, "commit", refused)
+
+@pytest_asyncio.fixture
+async def refused_commits(engine):
+    backend = engine.dialect.name
+    async with engine.begin() as connection:
+        for statement in (REFUSED, ADDING[backend]):
+            await connection.execute(text(statement))
+    yield
+    async with engine.begin() as connection:
+        for statement in (NO_MORE[backend], "DROP TABLE refused"):
+            await connection.execute(text(statement))
+
+
+async def test_a_commit_that_fails_is_no_201(
+        application, stored, refused_commits):
     silent = ASGITransport(application, raise_app_exceptions=False)
     async with AsyncClient(transport=silent, base_url="http://t") as outside:
         answer = await outside.post("/albums", json=ALBUM)
-    assert answer.status_code == 500
+        left = await outside.get("/albums")
+    assert (answer.status_code, left.json()) == (500, [])
