@@ -23,6 +23,8 @@ FIRST = ("tests/browser", "tests/notebooks/test_sqlalchemy_20.py",
          "tests/notebooks/test_play.py", "tests/notebooks/test_bare.py",
          "notebooks", "tests/notebooks", "tests/teaching/test_exercises.py")
 ROOM = 4 * 2**30  # bytes
+# What they prepare takes longer than their tests.
+TOGETHER = ("browser/test_browser.py", "notebook/test_planned_loads.py")
 LONG = re.compile(r"\b(05|06|10|11|a2|a7|a8|a11)_")  # these lessons
 QUICK = ("tests/notebooks/test_structure.py",
          "tests/teaching/test_claims.py", "tests/teaching/test_exercises.py",
@@ -75,12 +77,11 @@ def pytest_xdist_make_scheduler(config, log):
     from xdist.scheduler import LoadScopeScheduling
 
     class Scheduling(LoadScopeScheduling):
-        """A notebook is one kernel, the browser one server: each together."""
+        """A notebook is one kernel, and some files have one fixture."""
 
         def _split_scope(self, nodeid):
             file = nodeid.partition("::")[0]
-            together = file.endswith(".ipynb") or "/browser/" in file
-            return file if together else nodeid
+            return file if file.endswith((".ipynb", *TOGETHER)) else nodeid
 
     return Scheduling(config, log)
 

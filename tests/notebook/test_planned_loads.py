@@ -66,7 +66,7 @@ def run(project, urls):
     packages.symlink_to(Path(sqlalchemy.__file__).parents[1])
     subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
-         "--rootdir", project, "-c", os.devnull, "-W", "ignore",
+         "-p", "no:nbval", "--rootdir", project, "-c", os.devnull, "-W", "ignore",
          "--junitxml", "said.xml", "test_shop.py"],
         cwd=project, capture_output=True, timeout=120,
         env={**os.environ, "URLS": json.dumps(urls), "PYTEST_ADDOPTS": "",

@@ -17,7 +17,7 @@ from test_sqlalchemy_20 import SAY, environment, there  # noqa: F401
 from labsupport.authoring import notebooks as authoring
 from labsupport.authoring.notebooks import role
 
-SLOW = 1  # s: what takes longer is not run a third time
+SLOW = 0.3  # s: what takes longer is not run a third time
 LEFT = """
 import asyncio, gc, threading
 def foreign(task):

@@ -27,7 +27,8 @@ UNITS = [["trace", "--ignore=trace/test_every_step.py",
          ["instruments", "measuring/test_simulation.py"],
          ["widgets", "measuring/test_real_run.py"],
          ["faults"],
-         ["template/test_template.py", "-k", "not taken_away"],
+         ["template/test_template.py", "-k",
+          "own_tests or asyncpg and (fifty or cut or full)"],
          ["teaching/test_exercises.py"],
          ["teaching", "--ignore=teaching/test_exercises.py",
           "--ignore=teaching/test_explain.py"],
@@ -79,7 +80,7 @@ def there(environment, monkeypatch):
 def test_units(there, names):
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
-         "-o", "addopts=", *names],
+         "-p", "no:nbval", "-o", "addopts=", *names],
         cwd=ROOT / "tests", capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stdout[-3000:]
 
