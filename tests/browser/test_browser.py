@@ -163,7 +163,7 @@ def until(page, script, good, seconds=120):
         if time.monotonic() > deadline:
             SHOTS.mkdir(exist_ok=True)
             page.screenshot(path=SHOTS / "failure.png")
-            pytest.fail(f"last seen: {value}")
+            pytest.fail(f"last seen: {value}, by {script}")
         page.wait_for_timeout(100)
 
 
