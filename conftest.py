@@ -27,14 +27,13 @@ ROOM = 4 * 2**30  # bytes
 TOGETHER = ("browser/test_browser.py", "notebook/test_planned_loads.py")
 LONG = re.compile(r"\b(05|06|10|11|a2|a7|a8|a11)_")  # these lessons
 QUICK = ("tests/notebooks/test_structure.py",
-         "tests/teaching/test_claims.py", "tests/teaching/test_exercises.py",
-         "tests/teaching/test_predictions.py")
+         "tests/teaching/test_claims.py", "tests/teaching/test_predictions.py")
 
 
 def pytest_addoption(parser):
     parser.addoption("--quick", action="store_true", help=(
-        "the notebooks given, or all, with their structure, claims and "
-        "exercises: what an author of a lesson wants to know in a minute"))
+        "the notebooks given and their exercises, or all lessons, with their "
+        "structure, claims and predictions: in a minute"))
     parser.addoption("--screenshots", action="store_true", help=(
         "save what tests/browser sees of each lesson, light and dark"))
 
@@ -88,7 +87,11 @@ def pytest_xdist_make_scheduler(config, log):
 
 def pytest_configure(config):
     if config.option.quick:
-        config.args = [*(notebooks(config.args) or ["notebooks"]), *QUICK]
+        given = notebooks(config.args)
+        config.args = [*(given or sorted(
+            map(str, ROOT.glob("notebooks/*.ipynb")))), *QUICK]
+        if given:  # those of all lessons take longer than the lessons
+            config.args.append("tests/teaching/test_exercises.py")
     if hasattr(config, "workerinput"):
         return  # a worker inherits what follows
     # A place of our own: what is left there was left by this run.
