@@ -12,6 +12,7 @@ import gc
 import inspect
 import json
 import os
+import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -32,6 +33,7 @@ from ..servers import NotInstalled
 # Nobody can ask SQLite: there only the looks count.
 TURN, TURNS = 0.05, 5
 LOOKS = {"postgresql": 2, "mysql": 2, "sqlite": 10}
+LATE = 0.5  # s: on a machine so busy that a look takes longer, none counts
 PATIENCE = 100  # looks at a server that is not at rest: it waits for a lock
 AT_REST = {  # every connection of ours, for a while
     "postgresql": "SELECT count(*) = 0 FROM pg_stat_activity"
@@ -243,12 +245,16 @@ async def _ends(task, url, database):
     backend = url.get_backend_name()
     resting = 0
     for _ in range(PATIENCE):
+        began = time.monotonic()
         for _ in range(TURNS):
             await asyncio.wait([task], timeout=TURN)
             if task.done():
                 return True
         await database.connections()  # while it is held up, nothing counts
-        resting = resting + 1 if await _at_rest(url) else 0
+        if not await _at_rest(url):
+            resting = 0
+        elif time.monotonic() - began < LATE:
+            resting += 1
         if resting == LOOKS[backend]:
             return False
     return False

@@ -295,6 +295,26 @@ def test_a_server_that_is_held_up_is_not_a_query_that_hangs(monkeypatch):
     assert kinds[DRIVERS.index("asyncpg")] == "right"
 
 
+def test_on_a_busy_machine_it_is_waited_longer(monkeypatch):
+    monkeypatch.setattr(endings, "TURN", 0.001)
+    monkeypatch.setattr(endings, "LATE", 0.02)
+
+    async def slow(url):
+        for _ in range(60):
+            time.sleep(0.03)  # the loop has its turns, and each is late
+            await asyncio.sleep(0)
+        return "ok"
+
+    async def go():
+        database = await sqlite()
+        try:
+            return (await Endings(database).run("busy", slow)).kinds
+        finally:
+            await database.drop()
+
+    assert asyncio.run(go())[DRIVERS.index("aiosqlite")] == "right"
+
+
 @pytest.mark.parametrize("fresh, drivers, sql", [
     (postgres, ("asyncpg", "psycopg"), "SELECT pg_sleep(2)"),
     (mysql, ("aiomysql", "asyncmy"), "SELECT sleep(2)")])

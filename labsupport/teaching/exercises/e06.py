@@ -59,7 +59,7 @@ ON_EACH_CONNECTION = """def sturdy_engine(url):
         Misconception(OURS, '"command_timeout": 0.3', "half a second"),
         Misconception(THEIRS, '{"statement_timeout": 1000}',
                       "server_settings"),
-        Misconception(THEIRS, '{"statement_timeout": "2"}', "half a second"),
+        Misconception(THEIRS, '{"statement_timeout": "200"}', "half a second"),
         Misconception(THEIRS, '{"lock_timeout": "1000"}', "runs on"),
         Misconception(THEIRS, '{"idle_session_timeout": "1000"}', "runs on"),
         Misconception("    return create_async_engine(url, **options)",
