@@ -300,8 +300,8 @@ def test_on_a_busy_machine_it_is_waited_longer(monkeypatch):
     monkeypatch.setattr(endings, "LATE", 0.02)
 
     async def slow(url):
-        for _ in range(60):
-            time.sleep(0.03)  # the loop has its turns, and each is late
+        for _ in range(200):
+            time.sleep(0.01)  # the loop has its turns, and each is late
             await asyncio.sleep(0)
         return "ok"
 
