@@ -17,6 +17,7 @@ from labsupport.authoring import notebooks as authoring
 from labsupport.authoring.record import LESSON
 from labsupport.databases import mysql, postgres, sqlite
 from labsupport.environment import DRIVERS, release_series
+from labsupport.faults import proxy
 from labsupport.measuring import driver_endings as endings
 from labsupport.measuring.driver_endings import (
     Ending,
@@ -421,6 +422,19 @@ def test_pgbench_is_the_limit(monkeypatch, tmp_path):
                         lambda: tmp_path)
     with pytest.raises(NotInstalled, match="no pgbench in"):
         asyncio.run(go("SELECT 1"))
+
+
+def test_pgbench_takes_the_time_that_connecting_needs():
+    async def go():
+        database = await postgres()
+        try:
+            async with proxy(database) as link:
+                with link.latency(300):
+                    return await pgbench(link.psycopg, "SELECT 1", clients=1)
+        finally:
+            await database.drop(force=True)
+
+    assert 0.3 < asyncio.run(go()) < 9
 
 
 @pytest.mark.parametrize("fresh, driver, word", [
