@@ -12,14 +12,10 @@ import gc
 import inspect
 import json
 import os
-import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from ..drawing.looks import SIGNS
 from ..drawing.matrix import in_html, in_signs, in_words
@@ -27,23 +23,8 @@ from ..environment import DRIVERS, release_series
 from ..notebook.programs import names, run_alone
 from ..notebook.progress import progress
 from ..servers import NotInstalled
+from .hanging import ends
 
-# A task never ends if its server is at rest in so many looks in a row, with
-# turns of the event loop between them: then there is no answer to wait for.
-# Nobody can ask SQLite: there only the looks count.
-TURN, TURNS = 0.05, 5
-LOOKS = {"postgresql": 2, "mysql": 2, "sqlite": 10}
-LATE = 0.5  # s: on a machine so busy that a look takes longer, none counts
-PATIENCE = 100  # looks at a server that is not at rest: it waits for a lock
-AT_REST = {  # every connection of ours, for a while
-    "postgresql": "SELECT count(*) = 0 FROM pg_stat_activity"
-                  " WHERE datname = current_database()"
-                  " AND pid <> pg_backend_pid() AND (state = 'active' OR"
-                  " clock_timestamp() - state_change < interval '0.5 s')",
-    "mysql": "SELECT count(*) = 0 FROM information_schema.processlist"
-             " WHERE db = database() AND id <> connection_id()"
-             " AND (command <> 'Sleep' OR time < 1)",
-}
 FILE = Path(__file__).with_name("driver_endings.json")
 
 
@@ -226,7 +207,7 @@ async def _of_coroutine(scenario, url, right, database):
         warnings.simplefilter("always")
         task = asyncio.create_task(scenario(url))
         try:
-            if await _ends(task, url, database):
+            if await ends(task, url, database):
                 ending = _ended(task, right)
             else:
                 ending = Ending("hangs", "never ends")
@@ -238,39 +219,6 @@ async def _of_coroutine(scenario, url, right, database):
     return replace(ending, warned=tuple(
         str(one.message).splitlines()[0] for one in caught
         if one.category is UserWarning))
-
-
-async def _ends(task, url, database):
-    """Wait until ``task`` has ended; False if it never will."""
-    backend = url.get_backend_name()
-    resting = 0
-    for _ in range(PATIENCE):
-        began = time.monotonic()
-        for _ in range(TURNS):
-            await asyncio.wait([task], timeout=TURN)
-            if task.done():
-                return True
-        await database.connections()  # while it is held up, nothing counts
-        if not await _at_rest(url):
-            resting = 0
-        elif time.monotonic() - began < LATE:
-            resting += 1
-        if resting == LOOKS[backend]:
-            return False
-    return False
-
-
-async def _at_rest(url):
-    """Whether a server works on nothing; SQLite has none that could work."""
-    sql = AT_REST.get(url.get_backend_name())
-    if sql is None:
-        return True
-    engine = create_async_engine(url)
-    try:
-        async with engine.connect() as connection:
-            return bool(await connection.scalar(text(sql)))
-    finally:
-        await engine.dispose()
 
 
 def _ended(task, right):

@@ -19,6 +19,7 @@ from labsupport.databases import mysql, postgres, sqlite
 from labsupport.environment import DRIVERS, release_series
 from labsupport.faults import proxy
 from labsupport.measuring import driver_endings as endings
+from labsupport.measuring import hanging
 from labsupport.measuring.driver_endings import (
     Ending,
     Endings,
@@ -103,7 +104,7 @@ def test_a_patched_driver_changes_its_cell(monkeypatch, patch, kind, word,
                                            mark):
     monkeypatch.setattr(aiosqlite.Cursor, "fetchmany", patch)
     if kind == "hangs":
-        monkeypatch.setitem(endings.LOOKS, "sqlite", 1)
+        monkeypatch.setitem(hanging.LOOKS, "sqlite", 1)
     ending, matrix = stream_on_sqlite()
     assert (ending.kind, ending.word) == (kind, word)
     row = matrix.splitlines()[1]
@@ -273,7 +274,7 @@ def test_a_server_that_dies_in_mid_lesson(fresh, server, driver):
 
 
 def test_a_server_that_is_held_up_is_not_a_query_that_hangs(monkeypatch):
-    monkeypatch.setattr(endings, "TURN", 0.001)  # a look every 5 ms
+    monkeypatch.setattr(hanging, "TURN", 0.001)  # a look every 5 ms
 
     async def go():
         database = await postgres()
@@ -297,8 +298,8 @@ def test_a_server_that_is_held_up_is_not_a_query_that_hangs(monkeypatch):
 
 
 def test_on_a_busy_machine_it_is_waited_longer(monkeypatch):
-    monkeypatch.setattr(endings, "TURN", 0.001)
-    monkeypatch.setattr(endings, "LATE", 0.02)
+    monkeypatch.setattr(hanging, "TURN", 0.001)
+    monkeypatch.setattr(hanging, "LATE", 0.02)
 
     async def slow(url):
         for _ in range(200):

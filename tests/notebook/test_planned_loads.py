@@ -66,8 +66,8 @@ def run(project, urls):
     packages.symlink_to(Path(sqlalchemy.__file__).parents[1])
     subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
-         "-p", "no:nbval", "--rootdir", project, "-c", os.devnull, "-W", "ignore",
-         "--junitxml", "said.xml", "test_shop.py"],
+         "-p", "no:nbval", "--rootdir", project, "-c", os.devnull,
+         "-W", "ignore", "--junitxml", "said.xml", "test_shop.py"],
         cwd=project, capture_output=True, timeout=120,
         env={**os.environ, "URLS": json.dumps(urls), "PYTEST_ADDOPTS": "",
              "PYTHONPATH": os.pathsep.join(map(str, [packages, *sys.path]))})
