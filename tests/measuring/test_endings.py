@@ -18,7 +18,6 @@ from labsupport.authoring.record import LESSON
 from labsupport.databases import mysql, postgres, sqlite
 from labsupport.environment import DRIVERS, release_series
 from labsupport.faults import proxy
-from labsupport.measuring import driver_endings as endings
 from labsupport.measuring import hanging
 from labsupport.measuring.driver_endings import (
     Ending,
