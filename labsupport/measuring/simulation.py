@@ -16,6 +16,10 @@ follows from it:
 - Age counts from before the connect, and is looked at after it. A connect
   for a new place that takes longer than ``pool_recycle`` is made twice.
 
+That is the pool of SQLAlchemy 2.0.55 and 2.1.5, and of what came after. An
+earlier one awaits a connection that lies there too: who closes by hand and
+asks again lets others go first, and ``pool_timeout=0`` never gets that one.
+
 Nobody is cancelled here, and no connection breaks once it is open.
 
 The test holds it against the real pool under virtual time: equal floats.

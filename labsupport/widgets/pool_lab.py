@@ -14,6 +14,7 @@ from ipywidgets import HTML, HBox, IntSlider, VBox
 from ..databases import postgres
 from ..drawing.figure import Figure, widget_bundle
 from ..drawing.pool_chart import pool_chart
+from ..instruments.pool_gauge import ACTIVITY
 from ..measuring.forecast import overheads
 from ..measuring.scenario import Costs, summary
 from .pool_controls import USUAL, WIDE, WRAPPED, PoolControls
@@ -22,10 +23,6 @@ from .run_button import RunButton
 
 REDRAWN = 0.25  # seconds between two pictures of a run
 RESERVED = 3  # connections that PostgreSQL keeps for superusers
-ACTIVITY = (
-    "SELECT state, count(*) FROM pg_stat_activity WHERE "
-    "datname = current_database() AND pid <> pg_backend_pid() "
-    "AND state IS NOT NULL GROUP BY state ORDER BY state")
 
 
 class PoolLab(VBox):
@@ -54,6 +51,7 @@ class PoolLab(VBox):
         super().__init__([
             self.controls, HBox(budget, layout=WRAPPED), self.button,
             self._words, self.picture, self._table])
+        self._expect()
         self._draw()
 
     @property
@@ -110,6 +108,7 @@ class PoolLab(VBox):
             self._costs = Costs(*await overheads(
                 self._database.asyncpg, scenario.rate, scenario.hold))
             self._measured = True
+            self._expect()
         self._draw("It runs …")
         watch = asyncio.create_task(self._watch())
         drawn = 0.0
@@ -142,7 +141,7 @@ class PoolLab(VBox):
             async with self._database.connected(
                     self._database.psycopg) as ask:
                 while True:
-                    rows = await ask(ACTIVITY)
+                    rows = await ask(str(ACTIVITY))
                     self._server = ", ".join(
                         f"{number} {state}" for state, number in rows)
                     await asyncio.sleep(REDRAWN)
@@ -152,14 +151,16 @@ class PoolLab(VBox):
     def _moved(self):
         self.real = None
         self.button.stop_soon()
+        self._expect()
         self._draw()
 
+    def _expect(self):
+        self.simulated = self.scenario.simulated(self._costs)
+
     def _draw(self, note="", live=False):
-        scenario = self.scenario
-        self.simulated = scenario.simulated(self._costs)
         self.picture.live = live
         self.picture.show(self.figure()._repr_html_(), self.simulated,
-                          self.real, scenario)
+                          self.real, self.scenario)
         self._table.value = _table(self.numbers())
         self._tell(note)
 
