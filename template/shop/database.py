@@ -112,10 +112,12 @@ def limited(error):
     """Whether a DBAPIError says: it took longer than it may (bool).
 
     Or that there is no server: psycopg raises an error without a code then,
-    and asyncpg a ConnectionError.
+    and asyncpg a ConnectionError. (One that was there and is lost is neither:
+    "come again" would be wrong, for the work may be stored.)
     """
     return _code(error) in LIMITS or (
-        isinstance(error, OperationalError) and not _code(error))
+        isinstance(error, OperationalError) and not _code(error)
+        and not error.connection_invalidated)
 
 
 def _code(error):
