@@ -41,7 +41,10 @@ async def unit(request: Request):
     async def run(work, **options):
         async def counted(session):
             with waiting.track_inprogress():
-                await session.connection()
+                try:
+                    await session.connection()
+                except TimeoutError as error:  # of asyncpg
+                    raise ConnectionError("the server is silent") from error
             return await work(session)
 
         return await in_unit(maker, counted, **options)
