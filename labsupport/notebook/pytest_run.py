@@ -66,5 +66,8 @@ def run_tests(*functions, workers=0, **options):
     # An error at the end of a test is that of a fixture, after its yield.
     outcomes |= dict.fromkeys(re.findall(
         r"^ERROR test_it\.py::(\S+)", done.stdout, re.M), "failed")
-    why = re.findall(r"^E   +(.+)$", done.stdout, re.M)
+    # What pytest itself refuses has no traceback, and no E before its words.
+    why = re.findall(
+        r"^(?:E   +|_+ ERROR at setup of .+ _+\n(?!\S+:\d+: ))(.+)$",
+        done.stdout, re.M)
     return TestRun(outcomes, tuple(why))

@@ -39,3 +39,25 @@ def test_a_fixture_that_fails_afterwards_fails_its_test():
 def test_no_test_is_an_error():
     with pytest.raises(RuntimeError, match="pytest ran no test"):
         run_tests(checked)
+
+
+def test_what_pytest_refuses_is_said():
+    def test_good(nobody):
+        pass
+
+    run = run_tests(test_good)
+    assert run.outcomes == {"test_good": "failed"}
+    assert any("fixture 'nobody' not found" in why for why in run.why)
+
+
+@pytest.fixture(scope="session")
+def longer(monkeypatch):
+    pass
+
+
+def test_scopes_that_do_not_fit_are_said():
+    def test_good(longer):
+        pass
+
+    run = run_tests(longer, test_good)
+    assert run.why[0].startswith("ScopeMismatch: You tried to access")
