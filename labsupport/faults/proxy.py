@@ -125,7 +125,8 @@ class Link:
 
         With ``timeout`` the proxy's system goes on answering for TCP, also
         the keepalives. Raises ServerError where yours has no such filter
-        (Linux has), or does not let you use it.
+        (Linux has), or does not let you use it (newer kernels ask for
+        CAP_NET_ADMIN, which root has).
         """
         with socket.socket() as tried:
             try:

@@ -104,7 +104,18 @@ def wrapped(error):
         if isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
         else:
-            error = getattr(error, "orig", None) or error.__cause__
+            error = getattr(error, "orig", None) or _cause(error)
+
+
+def _cause(error):
+    """What an exception was raised from, or None.
+
+    ``asyncio.timeout`` says ``from`` since Python 3.11.3.
+    """
+    context = error.__context__
+    return error.__cause__ or (
+        context if isinstance(error, TimeoutError)
+        and isinstance(context, asyncio.CancelledError) else None)
 
 
 def _telling_line(error, phrase):

@@ -51,7 +51,8 @@ class _Connection:
 
     def __init__(self, name):
         self.name, self.holder = name, None
-        self.out = self.in_transaction = self.ending = False
+        self.out = self.in_transaction = False
+        self.ending = []  # the commits and rollbacks (Event) that run
         self.former = False  # of a pool that was disposed of
         self.gone = False
         self.running = {}  # task → whether it has had the connection alone
@@ -96,6 +97,9 @@ class Fold:
             self._take(event)
         for lane, (_, _, turn, _) in list(self._now.items()):
             self._show(lane, None, "", end, turn + 1)
+        for connection in self._connections.values():
+            for began in connection.ending:  # to this moment
+                self._mark(began.task, connection, began.kind, began.at)
 
     def _take(self, event):
         kind, task = event.kind, event.task
@@ -118,12 +122,13 @@ class Fold:
             connection.in_transaction = bool(event.detail)
         elif kind in ("commit", "rollback"):
             connection.share()
-            connection.ending = True
-            self._mark(task, connection, kind, event.at)
+            connection.ending.append(event)
         elif kind == "ended":
-            connection.ending = False
-            connection.in_transaction = bool(event.detail)
+            self._end(event, connection)
         elif kind == "error":
+            if connection:
+                connection.ending = [began._replace(turn=None)
+                                     for began in connection.ending]
             self._mark(task, connection, "error", event.at)
         elif kind in _LEAVES:
             self._leave(event, connection)
@@ -156,6 +161,19 @@ class Fold:
         alone = not connection.running and task == (connection.holder or task)
         connection.share()
         connection.running[task] = alone
+
+    def _end(self, event, connection):
+        """A commit or rollback is over; was anything sent for it?
+
+        SQLAlchemy asks for more of them than a transaction has: it rolls
+        back at the end of a session, and as the connection returns. A driver
+        with no transaction open answers at once.
+        """
+        if connection.ending:  # else it began before the trace
+            began = connection.ending.pop()
+            if began.turn != event.turn:
+                self._mark(began.task, connection, began.kind, began.at)
+        connection.in_transaction = bool(event.detail)
 
     def _leave(self, event, connection):
         kind, holder, asks = event.kind, connection.holder, \

@@ -1,6 +1,7 @@
 """A failure is proved, and told in stable lines."""
 
 import asyncio
+import sys
 
 import pytest
 from sqlalchemy.exc import MissingGreenlet, StatementError
@@ -45,6 +46,23 @@ def test_the_line_with_the_phrase_is_shown(capsys):
     with expect_failure(ValueError, phrase="second"):
         raise ValueError("first\n  second (Background on this error at: …)")
     assert "says       second\n" in capsys.readouterr().out
+
+
+def test_a_time_limit_reads_the_same_on_every_python():
+    """``asyncio.timeout`` raises ``from`` since 3.11.3, and not before."""
+    def before():
+        raise TimeoutError
+
+    def since():
+        raise TimeoutError from sys.exception()
+
+    for end in (before, since):
+        with expect_failure(TimeoutError, show=False) as failure:
+            try:
+                raise asyncio.CancelledError
+            except asyncio.CancelledError:
+                end()
+        assert failure.chain == (TimeoutError, asyncio.CancelledError)
 
 
 def test_a_group_is_followed_to_what_is_in_it(capsys):
