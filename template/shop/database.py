@@ -70,7 +70,7 @@ def _sqlite(url, settings):
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection):
-        # A COMMIT that fails leaves its transaction open, and nobody ends it.
+        # A COMMIT that fails leaves its transaction open: end it.
         connection.connection.rollback()
         # The lock first: who reads and then writes is not refused half-way.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
