@@ -105,9 +105,10 @@ async def test_a_connection_that_is_lost(stored, when, stores, again):
     assert count == (stores and again)
 
 
-@pytest.mark.parametrize("limit", [
-    "lock_timeout", *([] if ON_SQLITE else ["statement_timeout"])])
-async def test_a_limit_is_told_from_an_error(stored, impatient, limit):
+@pytest.mark.parametrize("limit, code", [
+    ("lock_timeout", "SQLITE_BUSY")] if ON_SQLITE else [
+    ("lock_timeout", "55P03"), ("statement_timeout", "57014")])
+async def test_a_limit_is_told_from_an_error(stored, impatient, limit, code):
     sessions = set()
 
     async def work(session):
@@ -119,6 +120,8 @@ async def test_a_limit_is_told_from_an_error(stored, impatient, limit):
         await first.flush()
         failed = await outcome(
             async_sessionmaker(impatient(**{limit: 100})), work)
+    assert code in (getattr(failed.orig, "sqlstate", None),
+                    getattr(failed.orig, "sqlite_errorname", None))
     assert limited(failed) and not conflicts(failed)
     assert len(sessions) == 1
 

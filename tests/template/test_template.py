@@ -437,6 +437,10 @@ WITHOUT = {
     "retry": ("shop/database.py", '{"40001", "40P01"}', "set()"),
     "limits": ("shop/database.py", '{"55P03", "57014", "SQLITE_BUSY"}',
                "set()"),
+    "lock": ("shop/database.py",
+             '"lock_timeout": str(settings.lock_timeout),', ""),
+    "statement": ("shop/database.py",
+                  '"statement_timeout": str(settings.statement_timeout),', ""),
     "joined": ("tests/conftest.py",
                'join_transaction_mode="create_savepoint",', ""),
     "commit": ("shop/database.py", "await session.commit()", "pass"),
@@ -452,8 +456,8 @@ WITHOUT = {
 }
 
 
-# Who conflicts, and who loses a connection at the commit.
-NOT_ON_SQLITE = {"retry", "unknown"}
+# Limits of a server; who conflicts, or loses a connection at the commit.
+NOT_ON_SQLITE = {"lock", "statement", "retry", "unknown"}
 
 
 @pytest.mark.parametrize("what", WITHOUT)
