@@ -30,7 +30,7 @@ from sqlalchemy.orm import (
 
 from ..databases import postgres
 from ..drawing.cost_bars import cost_bars
-from ..drawing.figure import Figure, widget_bundle
+from ..drawing.figure import Figure, Pictured
 from ..measuring.loader_costs import (
     ROW_BY_ROW,
     WAYS,
@@ -48,7 +48,7 @@ LATENCIES = (0, 0.1, 1, 5, 20, 50)  # ms a round trip
 WIDE = {"layout": {"width": "34em"}, "style": {"description_width": "9em"}}
 
 
-class LoaderExplorer(VBox):
+class LoaderExplorer(Pictured, VBox):
     """Controls, the expected cost of each way, and a run drawn over it.
 
     The run is real: a shop of that size in a database of its own, with a
@@ -181,16 +181,6 @@ class LoaderExplorer(VBox):
             "about, as text. A run "
             "waits at the server before each statement, in place of a "
             "network, and adds the work of both sides.</small></div>")
-
-    def __repr__(self):
-        figure = self.figure()
-        return f"{figure.alt}\n{figure.text}"
-
-    def _repr_mimebundle_(self, **_):
-        # The picture stands for it where no kernel lives.
-        return widget_bundle(self, repr(self)) | {
-            "text/html": self.figure()._repr_html_()}
-
 
 async def loader_explorer():
     """A LoaderExplorer on a PostgreSQL database of its own.

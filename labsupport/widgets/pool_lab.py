@@ -12,7 +12,7 @@ from html import escape
 from ipywidgets import HTML, HBox, IntSlider, VBox
 
 from ..databases import postgres
-from ..drawing.figure import Figure, widget_bundle
+from ..drawing.figure import Figure, Pictured
 from ..drawing.pool_chart import pool_chart
 from ..instruments.pool_gauge import ACTIVITY
 from ..measuring.forecast import overheads
@@ -25,7 +25,7 @@ REDRAWN = 0.25  # seconds between two pictures of a run
 RESERVED = 3  # connections that PostgreSQL keeps for superusers
 
 
-class PoolLab(VBox):
+class PoolLab(Pictured, VBox):
     """Controls, the queue that they make, and a real run drawn over it.
 
     The run is real: an engine with these options in a process of its own,
@@ -192,16 +192,6 @@ class PoolLab(VBox):
                 f"workers × {each} connections = {all_of_them}, and the "
                 f"server has {room} for you: "
                 + ("✓ they fit" if all_of_them <= room else "× too many"))
-
-    def __repr__(self):
-        figure = self.figure()
-        return f"{figure.alt}\n{figure.text}"
-
-    def _repr_mimebundle_(self, **_):
-        # The picture stands for it where no kernel lives.
-        return widget_bundle(self, repr(self)) | {
-            "text/html": self.figure()._repr_html_()}
-
 
 def _table(numbers):
     """HTML (str): a column for what is counted, a row for each run."""
