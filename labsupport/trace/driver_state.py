@@ -17,7 +17,8 @@ def state(proxy):
     """``"in transaction"`` or nothing: the driver knows what the server said.
 
     SQLAlchemy's own idea of a transaction begins earlier: BEGIN goes out
-    with the first statement.
+    with the first statement. aiomysql drops what MariaDB says behind rows, so
+    it hears of a transaction with the first write.
     """
     try:
         inside = _inside(proxy.driver_connection)

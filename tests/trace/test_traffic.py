@@ -7,7 +7,7 @@ import warnings
 import pytest
 from observing import ALL_DRIVERS, DRIVERS, ONE, run, words
 from shop import engine_on
-from sqlalchemy import event, exc, select, text
+from sqlalchemy import event, exc, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from labsupport.schema import Artist, seed
@@ -116,3 +116,23 @@ def test_a_connection_that_is_refused_is_not_opened():
         warnings.simplefilter("ignore", RuntimeWarning)
         counts = asyncio.run(go()).counts()
     assert (counts["connections opened"], counts["failed"]) == (0, 1)
+
+
+@pytest.mark.parametrize("driver, after_reading", [
+    ("asyncmy", "in transaction"), ("aiomysql", "")])
+def test_what_drivers_of_mariadb_hear_of_a_transaction(driver, after_reading):
+    """The server has one since the SELECT; aiomysql hears at the INSERT."""
+    async def go():
+        async with engine_on(driver) as engine:
+            await seed(engine)
+            with observe(engine) as trace:
+                async with engine.connect() as connection:
+                    await connection.execute(select(Artist.id))
+                    begun = await connection.scalar(
+                        text("SELECT @@in_transaction"))
+                    await connection.execute(insert(Artist).values(
+                        name="Ada", biography=""))
+            return begun, [one.detail for one in trace.events
+                           if one.kind == "executed"]
+
+    assert run(go()) == (1, [after_reading, after_reading, "in transaction"])
