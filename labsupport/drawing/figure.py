@@ -38,16 +38,3 @@ def widget_bundle(widget, text=None):
     bundle = {} if text is None else {"text/plain": text}
     return bundle | {"application/vnd.jupyter.widget-view+json": {
         "version_major": 2, "version_minor": 0, "model_id": widget.model_id}}
-
-
-class Pictured:
-    """A widget whose ``figure()`` (a Figure) stands for it without a kernel.
-    """
-
-    def __repr__(self):
-        figure = self.figure()
-        return f"{figure.alt}\n{figure.text}"
-
-    def _repr_mimebundle_(self, **_):
-        return widget_bundle(self, repr(self)) | {
-            "text/html": self.figure()._repr_html_()}

@@ -30,7 +30,7 @@ from sqlalchemy.orm import (
 
 from ..databases import postgres
 from ..drawing.cost_bars import cost_bars
-from ..drawing.figure import Figure, Pictured
+from ..drawing.figure import Figure
 from ..measuring.loader_costs import (
     ROW_BY_ROW,
     WAYS,
@@ -40,6 +40,7 @@ from ..measuring.loader_costs import (
 )
 from ..schema import Album, Artist, seed
 from ..trace.statements import without_columns
+from .pictured import Pictured
 from .run_button import RunButton
 
 LOADERS = {loader.__name__: loader for loader in (

@@ -12,11 +12,12 @@ from html import escape
 from ipywidgets import HTML, HBox, IntSlider, VBox
 
 from ..databases import postgres
-from ..drawing.figure import Figure, Pictured
+from ..drawing.figure import Figure
 from ..drawing.pool_chart import pool_chart
 from ..instruments.pool_gauge import ACTIVITY
 from ..measuring.forecast import overheads
 from ..measuring.scenario import Costs, summary
+from .pictured import Pictured
 from .pool_controls import USUAL, WIDE, WRAPPED, PoolControls
 from .queue_picture import QueuePicture
 from .run_button import RunButton
