@@ -289,3 +289,63 @@ def test_a_thread_on_one_side_only_is_noticed(thread):
         f"(linked in {GOOD.name} story-1)"]
     assert disagreements({}, {thread: "So."}) == [
         f"take out of tests/threads.json: {thread}, linked nowhere"]
+
+
+# A failure of lessons 05 and 06 → the cells that provoke it, those that cure
+# it, and what stands in each of them: the fault, or who meets it.
+CURES = ROOT / "tests" / "cures.json"
+HELD_TO_CURES = ("06_pool_failures", "appendix/a7_pool_cases")
+ROLES = {"failures": "failure", "cures": "fix"}
+
+
+def uncured(lessons, listed):
+    """What is wrong with the list of failures and cures (list of str)."""
+    there = {f"{name.removesuffix('.ipynb')} {one.id}": one
+             for name, notebook in lessons.items() for one in notebook.cells}
+    found, seen = [], set()
+    for failure, case in listed.items():
+        for side, wanted in ROLES.items():
+            found += [] if case[side] else [f"{failure}: no {side}"]
+            for place in case[side]:
+                seen.add(place)
+                one = there.get(place)
+                if one is None or role(one) != wanted:
+                    found.append(f"{failure}: {place} is no {wanted}")
+                elif case["under"] not in one.source:
+                    found.append(f"{failure}: {place} is under another fault")
+                elif not re.search(r"expect_failure\(|^ *assert ", one.source,
+                                   re.MULTILINE):
+                    found.append(f"{failure}: {place} asserts nothing")
+    return found + [f"{place} is not in tests/cures.json"
+                    for place, one in there.items()
+                    if place.startswith(HELD_TO_CURES)
+                    and role(one) in ROLES.values() and place not in seen]
+
+
+def test_each_failure_of_a_pool_is_held_to_its_cure(lessons):
+    assert uncured(lessons, json.loads(CURES.read_text("utf-8"))) == []
+
+
+@pytest.mark.parametrize("change, says", [
+    ({"cures": []}, "no cures"),
+    ({"failures": ["06_pool_failures fix-1"]}, "fix-1 is no failure"),
+    ({"cures": ["06_pool_failures fix-99"]}, "fix-99 is no fix"),
+    ({"under": "drill("}, "failure-1 is under another fault"),
+    ({"cures": ["06_pool_failures fix-9"]}, "fix-9 is under another fault")])
+def test_a_failure_without_its_cure_is_noticed(lessons, change, says):
+    listed = json.loads(CURES.read_text("utf-8"))
+    listed["a leak"] |= change
+    assert any(says in one for one in uncured(lessons, listed))
+
+
+def test_a_cell_that_no_list_holds_or_that_asserts_nothing_is_noticed(lessons):
+    listed = json.loads(CURES.read_text("utf-8"))
+    cured = listed.pop("a leak")["cures"][0]
+    assert f"{cured} is not in tests/cures.json" in uncured(lessons, listed)
+    name, wanted = "06_pool_failures.ipynb", cured.split()[1]
+    bare = copy.deepcopy(lessons[name])
+    one = next(one for one in bare.cells if one.id == wanted)
+    one.source = one.source.replace("assert ", "print(")
+    assert uncured({**lessons, name: bare},
+                   json.loads(CURES.read_text("utf-8"))) \
+        == [f"a leak: {cured} asserts nothing"]
