@@ -27,6 +27,17 @@ def state(proxy):
     return "in transaction" if inside else ""
 
 
+def nothing_to_end(proxy):
+    """``"nothing to end"`` where psycopg knows that no transaction is open.
+
+    It may give way to other tasks then, as if it had to wait.
+    """
+    driver = proxy.driver_connection
+    idle = hasattr(driver, "pgconn") \
+        and driver.info.transaction_status.name == "IDLE"
+    return "nothing to end" if idle else ""
+
+
 def _inside(driver):
     if hasattr(driver, "is_in_transaction"):  # asyncpg
         return driver.is_in_transaction()

@@ -171,7 +171,7 @@ class Fold:
         """
         if connection.ending:  # else it began before the trace
             began = connection.ending.pop()
-            if began.turn != event.turn:
+            if began.turn != event.turn and not began.detail:
                 self._mark(began.task, connection, began.kind, began.at)
         connection.in_transaction = bool(event.detail)
 

@@ -4,7 +4,7 @@ from sqlalchemy.util.concurrency import in_greenlet
 
 from ..notebook.stacks import running_line
 from . import origins
-from .driver_state import FetchedCursor, proxy_of, state
+from .driver_state import FetchedCursor, nothing_to_end, proxy_of, state
 from .sqlalchemy_private import is_server_side, watch_cursor
 from .tasks import current_who
 
@@ -79,7 +79,8 @@ class Traffic:
                 if connection is None:
                     return end(proxy)
                 task = self._hooks.holders.get(connection)
-                self._hooks.tell(kind, task, connection)
+                self._hooks.tell(kind, task, connection,
+                                 nothing_to_end(proxy))
                 return self._run(task, connection, proxy, "ended", end, proxy)
 
             return wrapper

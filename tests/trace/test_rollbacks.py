@@ -102,3 +102,9 @@ def test_as_many_as_the_server_was_told(driver, work):
 
     number, drawn, trace = run(go())
     assert drawn == number, trace.timeline()
+
+
+@pytest.mark.parametrize("work", [nothing, a_session, committed])
+def test_psycopg_that_gives_way_to_others_sends_nothing(work, monkeypatch):
+    monkeypatch.setattr("psycopg.waiting.MAX_BUSY_TIME", 0)
+    test_as_many_as_the_server_was_told("psycopg", work)
