@@ -17,7 +17,7 @@ OLDEST = (3, 11)
 TOOLS = {  # command → the words after the Python of .venv
     "lab": ["-m", "labsupport.lab"],
     "pool-lab": ["-m", "labsupport.pool_lab_page"],
-    "test": ["-m", "pytest", "-n", "3"],
+    "test": ["-m", "pytest", "-n", "4"],
     "check": ["-m", "labsupport.authoring", "check"],
     "author": ["-m", "labsupport.authoring", "author"],
     "explain": ["-m", "labsupport.teaching.explain"],

@@ -87,10 +87,10 @@ MODULE = """
 def test_it_installs_once_and_passes_arguments_on(clone, fake_uv):
     path = fake_uv(MODULE)
     first = call(clone, "test", "-k", "a b", path=path)
-    assert "['-n', '3', '-k', 'a b']" in first.stdout, first.stderr
+    assert "['-n', '4', '-k', 'a b']" in first.stdout, first.stderr
     assert "Making the environment" in first.stdout
     second = call(clone, "test", "--quick", path=path)
-    assert second.stdout == "['-n', '3', '--quick']\n"
+    assert second.stdout == "['-n', '4', '--quick']\n"
     assert calls(path) == ["venv", "pip"]
 
 
