@@ -183,6 +183,7 @@ class LoaderExplorer(Pictured, VBox):
             "waits at the server before each statement, in place of a "
             "network, and adds the work of both sides.</small></div>")
 
+
 async def loader_explorer():
     """A LoaderExplorer on a PostgreSQL database of its own.
 

@@ -194,6 +194,7 @@ class PoolLab(Pictured, VBox):
                 f"server has {room} for you: "
                 + ("✓ they fit" if all_of_them <= room else "× too many"))
 
+
 def _table(numbers):
     """HTML (str): a column for what is counted, a row for each run."""
     head = "".join(f'<th style="padding:0 8px">{what}</th>'
