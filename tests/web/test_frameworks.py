@@ -197,7 +197,7 @@ async def answers_are_true(site, database):
 
 async def a_drain_answers(site, process, database):
     """What is under way at SIGTERM is answered, and nothing is left."""
-    last = [asyncio.create_task(site.get("/sleep/1000")) for _ in range(10)]
+    last = [asyncio.create_task(site.get("/sleep/3000")) for _ in range(10)]
 
     async def all_sleep():
         return await backends(database, "query LIKE '%pg_sleep%'"
