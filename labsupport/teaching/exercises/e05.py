@@ -81,7 +81,8 @@ async def smallest_pool(answer):
                          "of connections.")
         if size > right:
             raise NotYet(f"{size} connections are enough, and so is a "
-                         "smaller one: the smallest is asked for.")
+                         "smaller one: the smallest is asked for, and 5 of "
+                         "100 may take longer.")
         average = round(sum(crowd.holds) / crowd.times[-1])
         with_ten = next(size for size in p95
                         if _p95(size, crowd, overflow=10) <= limit)
