@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
+from backends import backends
 from observing import DRIVERS, run
 from shop import engine_on
 from sqlalchemy import text
@@ -144,7 +145,7 @@ def test_a_locked_table_makes_a_query_wait(driver):
             async with faults.locked(db, "album"):
                 task = asyncio.create_task(do(engine))
                 async with asyncio.timeout(10):
-                    while not await waiting(db):
+                    while not await backends(db, "wait_event_type = 'Lock'"):
                         await asyncio.sleep(0.01)
                 assert await do(engine, text("SELECT 1 FROM artist "
                                              "WHERE id = 1")) == 1
@@ -152,14 +153,6 @@ def test_a_locked_table_makes_a_query_wait(driver):
             assert await task == 1
 
     run(work())
-
-
-async def waiting(db):
-    async with db.administered() as sql:
-        (number,), = await sql(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 "
-            "AND wait_event_type = 'Lock'", db.asyncpg.database)
-        return number
 
 
 def test_a_locker_that_is_terminated_has_let_go():

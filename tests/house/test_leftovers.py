@@ -1,10 +1,11 @@
-"""What conftest looks for at the end of a run."""
+"""Where a run writes, and what conftest looks for at its end."""
 
 import os
 import subprocess
 import sys
 
-from conftest import leftovers
+import pytest
+from conftest import leftovers, memory
 
 
 def test_what_is_left_is_noticed(tmp_path):
@@ -20,3 +21,8 @@ def test_what_is_left_is_noticed(tmp_path):
     assert len(left) == 2 and str(process.pid) in left[1]
     assert leftovers(tmp_path, seconds=0) == [str(tmp_path /
                                                   "lab-postgres-x")]
+
+
+@pytest.mark.parametrize("place", ["/proc", "/nowhere"])  # no room, no place
+def test_a_place_that_holds_no_run_is_not_used(place):
+    assert memory(place) is None

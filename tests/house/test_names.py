@@ -1,4 +1,4 @@
-"""What a notebook imports."""
+"""What a notebook imports, and what the guides name."""
 
 import re
 

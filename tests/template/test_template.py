@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 
 import httpx
 import pytest
+from backends import backends, until
 from conftest import ROOT
 
 from labsupport.databases import postgres, sqlite
@@ -116,20 +117,6 @@ async def at_once(requests, crowd):
     return await asyncio.gather(*map(one, requests))
 
 
-async def connections(database):
-    async with database.administered() as run:
-        (found,), = await run(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = $1",
-            database.asyncpg.database)
-    return found
-
-
-async def until(condition, seconds=30):
-    async with asyncio.timeout(seconds):
-        while not await condition():
-            await asyncio.sleep(.05)
-
-
 @each_driver
 def test_fifty_at_once_sell_each_album_once(driver, tmp_path):
     async def scene(_database, url):
@@ -167,7 +154,7 @@ def test_connections_that_are_cut_fail_no_reader(driver, tmp_path):
             await task
             await client.get("/albums")  # the last cut may have come last
             text = (await client.get("/metrics")).text
-            return (cut, answers, text, await connections(database))
+            return (cut, answers, text, await backends(database))
 
     cut, answers, text, open_ = on(driver, scene)
     assert sum(number > 0 for number in cut) >= 2  # at that many moments
@@ -188,11 +175,8 @@ async def sales_that_wait(database, client, number):
                  for _ in range(number)]
 
         async def all_wait():
-            async with database.administered() as look:
-                (waiting,), = await look(
-                    "SELECT count(*) FROM pg_stat_activity "
-                    "WHERE wait_event_type = 'Lock'")
-            return waiting == number
+            return number == await backends(
+                database, "wait_event_type = 'Lock'")
 
         await until(all_wait)
         yield sales
@@ -206,12 +190,12 @@ def test_a_shutdown_answers_what_has_begun(driver, tmp_path):
         async with served(url, tmp_path / "log", LOCK_TIMEOUT="30000",
                           STATEMENT_TIMEOUT="60000") as (client, process):
             async with sales_that_wait(database, client, 5) as sales:
-                assert await connections(database) >= 5
+                assert await backends(database) >= 5
                 process.send_signal(signal.SIGTERM)
             code = await process.wait()
 
             async def nobody():
-                return await connections(database) == 0
+                return await backends(database) == 0
 
             await until(nobody)
             return [sale.result() for sale in sales], code
@@ -343,7 +327,7 @@ def test_a_drain_is_told_to_the_load_balancer(driver, drain, tmp_path):
             async with balanced(client.base_url, 1) as (
                     failures, look):
                 async def used():
-                    return await connections(database) > 0
+                    return await backends(database) > 0
 
                 await until(used)
                 process.send_signal(signal.SIGTERM)
@@ -351,7 +335,7 @@ def test_a_drain_is_told_to_the_load_balancer(driver, drain, tmp_path):
             await process.wait()
 
             async def nobody():
-                return await connections(database) == 0
+                return await backends(database) == 0
 
             await until(nobody)
             return failures, told.result()
@@ -370,11 +354,7 @@ def upgrade(url, cwd=TEMPLATE):
 
 async def waiting_for(database, number, event):
     async def they_wait():
-        async with database.administered() as look:
-            (found,), = await look(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 "
-                "AND wait_event = $2", database.asyncpg.database, event)
-        return found == number
+        return number == await backends(database, f"wait_event = '{event}'")
 
     await until(they_wait)
 

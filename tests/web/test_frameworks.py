@@ -9,6 +9,7 @@ import litestar
 import litestar.exceptions
 import pytest
 import starlette.applications
+from backends import backends, until
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import (
@@ -125,14 +126,6 @@ def in_litestar(url):
     return app
 
 
-async def backends(database, where="true"):
-    async with database.administered() as run:
-        (found,), = await run(
-            "SELECT count(*) FROM pg_stat_activity "
-            f"WHERE datname = $1 AND {where}", database.asyncpg.database)
-    return found
-
-
 async def abandoned(database):
     """How many connections have ended without a word of their client."""
     async with database.administered() as run:
@@ -140,12 +133,6 @@ async def abandoned(database):
             "SELECT sessions_abandoned FROM pg_stat_database "
             "WHERE datname = $1", database.asyncpg.database)
     return found
-
-
-async def until(condition):
-    async with asyncio.timeout(30):
-        while not await condition():
-            await asyncio.sleep(.02)
 
 
 async def reads_survive_a_kill(site, database):
