@@ -71,7 +71,7 @@ EFFECTS = {
         "event listeners",
     "warnings.filterwarnings('ignore')": "warnings",
     "threading.Thread(target=signal.pause, daemon=True).start()": "threads",
-    "signal.signal(signal.SIGINT, signal.SIG_IGN)": "signals",
+    "signal.signal(signal.SIGTERM, signal.SIG_IGN)": "signals",
     "os.environ['A'] = 'b'": "environment",
     "sys.path.append('.')": "sys.path",
     "sys.excepthook = print": "hooks",

@@ -1,19 +1,16 @@
 """Checks of ``05_pool_tuning``."""
 
 import gc
-from contextlib import AsyncExitStack
 from random import Random
-
-from sqlalchemy.exc import TimeoutError
-from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from ...databases import postgres
 from ...measuring.forecast import schedule
 from ...measuring.load import Latency
-from ...measuring.pool_run import Pool
+from ...measuring.pool_run import TIMED_OUT, OneEach, Pool
 from ...measuring.simulation import simulate
 from ...trace.observe import observe
 from . import Misconception, NotYet, exercise, shop
+from .e05_fleet import options  # noqa: F401  it is E05.3
 
 SEARCH = "def smallest_pool(crowd, limit):\n"
 
@@ -42,6 +39,15 @@ SEARCH = "def smallest_pool(crowd, limit):\n"
         Misconception("", SEARCH + "    return 50", "a smaller one"),
         Misconception("        if Latency", "        if not Latency",
                       "95th percentile"),
+        Misconception("max_overflow=0", "0, pool_timeout=limit",
+                      "was not served"),
+        Misconception(
+            "", SEARCH + """\
+    for size in range(1, 51):
+        run = simulate(Pool(size, 0, pool_timeout=limit), crowd)
+        if set(run.outcomes) == {"served"}:
+            return size""", "was not served"),
+        Misconception("return size", "print(size)", "does not return"),
     ),
     also_right=(
         SEARCH + """\
@@ -62,42 +68,69 @@ SEARCH = "def smallest_pool(crowd, limit):\n"
 )
 async def smallest_pool(answer):
     chance = Random()
+    _judge(answer, *_waves(chance))
     for _ in range(3):
         rate, hold = chance.uniform(50, 80), chance.uniform(.08, .1)
         crowd = schedule(rate, 60, hold, chance.random())
-        p95 = {size: _p95(size, crowd) for size in range(1, 21)}
-        right = next(size for size in p95 if size > rate * hold * 1.2)
+        right = int(rate * hold * 1.2) + 1
         # Between two sizes: how a quantile is taken does not decide.
-        limit = (p95[right] + p95[right - 1]) / 2
-        size = answer(crowd, limit)
-        if size == right:
-            continue
-        if size is None:
-            raise NotYet("you return None: none of your sizes keeps the "
-                         "limit. It is for the 95th percentile; 5 of 100 may "
-                         "take longer.")
-        if not isinstance(size, int) or size < 1:
-            raise NotYet(f"you return {size!r}; the answer is a whole number "
-                         "of connections.")
-        if size > right:
-            raise NotYet(f"{size} connections are enough, and so is a "
-                         "smaller one: the smallest is asked for, and 5 of "
-                         "100 may take longer.")
-        average = round(sum(crowd.holds) / crowd.times[-1])
-        with_ten = next(size for size in p95
-                        if _p95(size, crowd, overflow=10) <= limit)
-        raise NotYet(
-            f"with {size} connections the 95th percentile of the latency, "
-            f"from the asking to the giving back, is {p95[size]:.2f} s; the "
-            f"limit is {limit:.2f} s."
-            + " So many are out on average." * (size == average)
-            + " With an overflow of 10 they would be enough: a Pool has it "
-              "unless you say max_overflow=0." * (size == with_ten))
-    return "the smallest pool that keeps the limit, for three schedules."
+        _judge(answer, crowd, right,
+               sum(_p95(crowd, Pool(right - less, 0)) for less in (0, 1)) / 2)
+    return "the smallest pool that keeps the limit, for four schedules."
 
 
-def _p95(size, crowd, overflow=0):
-    return Latency(simulate(Pool(size, overflow), crowd).latencies).p95
+def _waves(chance):
+    """Crowd, right size and limit: each wave is served in two rounds.
+
+    With a timeout of that limit, three rounds refuse nobody, and a pool of 1
+    refuses nearly all, in time. (Sums of these numbers are exact.)
+    """
+    right, hold = chance.randint(12, 16), chance.randint(3, 6) / 64
+    times = [float(second) for second in range(20) for _ in range(2 * right)]
+    return OneEach(times, [hold] * len(times)), right, 2.5 * hold
+
+
+def _judge(answer, crowd, right, limit):
+    """NotYet unless the answer is ``right``."""
+    size = answer(crowd, limit)
+    if size == right:
+        return
+    if size is None:
+        raise NotYet("you return None: it does not return what it finds "
+                     "(printing is not returning), or none of your sizes "
+                     "keeps the limit. It is for the 95th percentile; 5 of "
+                     "100 may take longer.")
+    if not isinstance(size, int) or size < 1:
+        raise NotYet(f"you return {size!r}; the answer is a whole number of "
+                     "connections.")
+    if size > right:
+        raise NotYet(f"{size} connections are enough, and so is a smaller "
+                     "one: the smallest without overflow is asked for, and 5 "
+                     "of 100 may take longer.")
+    average = round(sum(crowd.holds) / crowd.times[-1])
+    with_ten = _smallest(lambda size: _p95(crowd, Pool(size)) <= limit)
+    hasty = (
+        _smallest(lambda size: _p95(crowd, Pool(size, 0, limit)) <= limit),
+        _smallest(lambda size: not simulate(
+            Pool(size, 0, limit), crowd).count(TIMED_OUT)))
+    raise NotYet(
+        f"with {size} connections the 95th percentile of the latency, from "
+        f"the asking to the giving back, is {_p95(crowd, Pool(size, 0)):.2f} "
+        f"s; the limit is {limit:.2f} s."
+        + " So many are out on average." * (size == average)
+        + " They would be enough with an overflow of 10: a Pool has it unless "
+          "you say max_overflow=0." * (size == with_ten)
+        + " They would seem enough with pool_timeout=limit: but who is "
+          "refused was not served, and who waited less is served late."
+        * (size in hasty))
+
+
+def _smallest(fits):
+    return next((size for size in range(1, 51) if fits(size)), None)
+
+
+def _p95(crowd, pool):
+    return Latency(simulate(pool, crowd).latencies).p95
 
 
 HOLD = """    async with AsyncExitStack() as stack:
@@ -180,91 +213,3 @@ def _is_warm(engine, size, trace, needed):
     if counts["connections opened"] > needed:
         raise NotYet(f"it opens {counts['connections opened']}, and {needed} "
                      "are missing: take what is there already.")
-
-
-OVERFLOW = '        "max_overflow": 0,\n'
-TIMEOUT = '"pool_timeout": patience / 2'
-OPTIONS = "def options(connections, processes, patience):\n"
-
-
-@exercise(
-    "E05.3",
-    hints=(
-        "Three options: how many are kept, how many more may be opened, how "
-        "long a request waits.",
-        "max_overflow is 10 and pool_timeout is 30 unless you say otherwise.",
-        '{"pool_size": connections // processes, "max_overflow": 0, '
-        '"pool_timeout": patience / 2}',
-    ),
-    misconceptions=(
-        Misconception(OVERFLOW, "", "max_overflow"),
-        Misconception("connections // processes", "connections",
-                      "in all"),
-        Misconception("connections // processes",
-                      "round(connections / processes)", "and there are"),
-        Misconception(TIMEOUT, '"pool_timeout": 0', "could have waited"),
-        Misconception("    return {", "    from sqlalchemy.pool import "
-                      "NullPool\n    return {\"poolclass\": NullPool}\n    {",
-                      "keeps nothing"),
-        Misconception(TIMEOUT, '"pool_timeout": patience * 2',
-                      "has left"),
-        Misconception(TIMEOUT, '"pool_pre_ping": True', "has left"),
-        Misconception("connections // processes", "2", "unused"),
-        Misconception('connections // processes,\n        "max_overflow": 0',
-                      '1,\n        "max_overflow": '
-                      "connections // processes - 1", "keeps 1"),
-        Misconception(TIMEOUT, '"timeout": patience / 2', "'timeout'"),
-    ),
-    also_right=(
-        OPTIONS + """\
-    return dict(pool_size=connections // processes, max_overflow=0,
-                pool_timeout=0.7 * patience, pool_pre_ping=True)""",
-        OPTIONS + """\
-    each, _ = divmod(connections, processes)
-    return {"pool_size": each, "pool_timeout": min(patience / 3, 5),
-            "max_overflow": 0, "pool_use_lifo": True}""",
-    ),
-)
-async def options(answer):
-    chance = Random()
-    processes, patience = chance.randint(3, 5), chance.uniform(.4, .8)
-    for rest in (processes - 1, 0):
-        each = chance.randint(5, 8)
-        await _fleet(answer, processes * each + rest, processes, patience)
-    return f"{processes} × {each} of {processes * each}, and nobody waits " \
-           "too long."
-
-
-async def _fleet(answer, connections, processes, patience):
-    each = connections // processes
-    async with shop(**answer(connections, processes, patience)) as engine:
-        pool = engine.pool
-        if not isinstance(pool, AsyncAdaptedQueuePool):
-            raise NotYet(f"a {type(pool).__name__} keeps nothing, and lets "
-                         "nobody wait.")
-        if pool.timeout() < patience / 5:
-            raise NotYet(f"a request is refused after {pool.timeout():.1f} s; "
-                         f"it could have waited, of {patience:.1f} s.")
-        if pool.timeout() >= patience:
-            raise NotYet(f"a request waits {pool.timeout():.1f} s for the "
-                         f"pool; its caller has left after {patience:.1f} s.")
-        async with AsyncExitStack() as stack:
-            opened = await _until_refused(engine, stack, connections)
-        if opened * processes > connections:
-            raise NotYet(f"{processes} processes open {opened} each, "
-                         f"{opened * processes} in all, and there are "
-                         f"{connections}: pool_size and max_overflow count.")
-        if opened < each:
-            raise NotYet(f"{opened} each leaves places unused: {each} fit.")
-        if pool.checkedin() < each:
-            raise NotYet(f"the pool keeps {pool.checkedin()} of {each}: what "
-                         "comes back beyond pool_size is closed.")
-
-async def _until_refused(engine, stack, most):
-    """How many connections the engine opens at once; ``most`` is enough."""
-    for opened in range(most + 1):
-        try:
-            await stack.enter_async_context(engine.connect())
-        except TimeoutError:
-            return opened
-    return opened
