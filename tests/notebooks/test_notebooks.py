@@ -9,6 +9,7 @@ import subprocess
 import sys
 from xml.etree import ElementTree
 
+import kernel_ports
 import nbformat
 import pytest
 
@@ -192,6 +193,12 @@ def test_a_kernel_gets_a_port_that_no_connection_gets():
     ports = {LocalPortCache.instance().find_available_port("127.0.0.1")
              for _ in range(20)}
     assert len(ports) == 20 and max(ports) < 32_768
+
+
+def test_no_two_workers_choose_one_port():
+    ports = [port for number in range(kernel_ports.WORKERS)
+             for port in kernel_ports.ports_of(f"gw{number}")]
+    assert len(set(ports)) == len(ports) and max(ports) < 32_768
 
 
 def test_a_picture_ages_with_what_draws_it():
