@@ -95,6 +95,7 @@ async def _fleet(answer, connections, processes, patience):
             raise NotYet(f"the pool keeps {pool.checkedin()} of {each}: what "
                          "comes back beyond pool_size is closed.")
 
+
 async def _until_refused(engine, stack, most):
     """How many connections the engine opens at once; ``most`` is enough."""
     for opened in range(most + 1):
