@@ -1,6 +1,6 @@
 """Latency by the size of the pool, simulated and measured, on one chart.
 
-    curve([await forecast(db.asyncpg, Pool(size, 0), …) for size in sizes])
+    curve(await forecast(db.asyncpg, [Pool(size, 0) for size in sizes], …))
 
 Where the curve bends is the size to look for: below it requests queue,
 above it nothing is gained.

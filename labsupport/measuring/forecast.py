@@ -1,16 +1,18 @@
 """What the simulation says of a pool, and what happens: on one schedule.
 
-    found = await forecast(db.asyncpg, Pool(pool_size=5, max_overflow=0),
-                           rate=40, seconds=8, hold=0.1)
-    found.predicted, found.measured    # Latency of each, in seconds
-    found.cpu_is_the_limit             # then the pool is not, and it fails
+    five, ten = await forecast(db.asyncpg, [Pool(5, 0), Pool(10, 0)],
+                               rate=40, seconds=8, hold=0.1)
+    five.predicted, five.measured      # Latency of each, in seconds
+    five.cpu_is_the_limit              # then the pool is not, and it fails
 
 Both have the same arrivals and the same list of holds: chance cancels out,
 which in a short run is most of the difference between a formula and a run.
-What a request costs beyond its hold is measured before, in two short pilots
-at the same rate: it belongs to the machine and to the driver.
+What a request costs beyond its hold belongs to the machine, to the driver
+and to the hour: it is measured meanwhile, where nobody waits for a pool.
 """
 
+import asyncio
+import math
 from dataclasses import dataclass
 from random import Random
 from statistics import median
@@ -27,15 +29,17 @@ from .simulation import simulate
 
 PILOT = 2  # seconds
 NEW, NEW_RATE = 1, 10  # seconds, and a second, of new connections
-ROOM = 50  # connections of a pilot: nobody should wait
+MOST = 50  # connections of a pool with room for all, as the server has few
+SEED = 1_000  # of a pilot
 
 
 @dataclass(frozen=True)
 class Forecast:
     """A run of the real pool, beside the simulated one.
 
-    ``pool`` has the ``connect`` that the pilot found; ``hold`` is what was
-    asked for, ``overhead`` how many seconds a connection is out beyond it.
+    ``pool`` has the ``connect`` that was found; ``hold`` is what was asked
+    for, ``overhead`` how many seconds more a connection was out meanwhile,
+    where there was room for all.
     """
 
     pool: Pool
@@ -136,35 +140,47 @@ async def _beyond_the_hold(url, crowd, rate, seconds, seed, **how):
                   in zip(sorted(run.times), crowd.holds))
 
 
+async def _room_for_all(url, rate, seconds, hold, seed):
+    room = min(8 + 2 * math.ceil(rate * hold), MOST)  # nobody should wait
+    return await _beyond_the_hold(
+        url, schedule(rate, seconds, hold, seed), rate, seconds, seed,
+        options={"pool_size": room, "max_overflow": 0})
+
+
+async def _new_each_time(url, hold):
+    return await _beyond_the_hold(
+        url, schedule(NEW_RATE, NEW, hold, SEED), NEW_RATE, NEW, SEED,
+        options={}, new=True)
+
+
 async def overheads(url, rate, hold):
     """Seconds per request beyond the hold, and per connect: (float, float).
 
     From two pilots: one with room for all at the same rate, one that opens
     a connection each time.
     """
-    seed = 1_000
-    known = await _beyond_the_hold(
-        url, schedule(rate, PILOT, hold, seed), rate, PILOT, seed,
-        options={"pool_size": ROOM, "max_overflow": 0})
-    new = await _beyond_the_hold(
-        url, schedule(NEW_RATE, NEW, hold, seed), NEW_RATE, NEW, seed,
-        options={}, new=True)
+    known = await _room_for_all(url, rate, PILOT, hold, SEED)
+    new = await _new_each_time(url, hold)
     return known, max(new - known, 0.0)
 
 
-async def forecast(url, pool, *, rate, seconds, hold, seed=1, costs=None):
-    """Simulate and run ``pool`` on one schedule; a Forecast.
+async def forecast(url, pools, *, rate, seconds, hold, seed=1):
+    """Simulate and run each of ``pools`` on one schedule; list of Forecast.
 
     ``url`` is of PostgreSQL. Requests come at random, ``rate`` a second,
-    and sleep in the database for ``hold`` s on average. ``costs`` are
-    ``overheads`` that are known already. Pre-ping is not calibrated.
-    Raises as ``open_loop`` does.
+    and sleep in the database for ``hold`` s on average. All run at the same
+    time, and beside them one with room for all and one that opens a
+    connection each time: so each has the machine that the others have.
+    Pre-ping is not calibrated. Raises as ``open_loop`` does.
     """
-    overhead, connect = costs or await overheads(url, rate, hold)
     crowd = schedule(rate, seconds, hold, seed)
-    pool = pool.connecting_in(connect)
-    run = simulate(pool, OneEach(
-        crowd.times, [each + overhead for each in crowd.holds]))
-    load = await open_loop(_sleeper(crowd.holds, pool.options), url,
-                           rate=rate, seconds=seconds, seed=seed)
-    return Forecast(pool, hold, overhead, run, load)
+    beyond, new, *loads = await asyncio.gather(
+        _room_for_all(url, rate, seconds, hold, seed),
+        _new_each_time(url, hold),
+        *(open_loop(_sleeper(crowd.holds, pool.options), url, rate=rate,
+                    seconds=seconds, seed=seed) for pool in pools))
+    connect = max(new - beyond, 0.0)
+    longer = OneEach(crowd.times, [each + beyond for each in crowd.holds])
+    return [Forecast(pool, hold, beyond, simulate(pool, longer), load)
+            for pool, load in zip(
+                (pool.connecting_in(connect) for pool in pools), loads)]

@@ -26,8 +26,8 @@ async def main():
     latency, formula = [], []
     for seed, (size, load) in enumerate(SETTINGS):
         rate = load * size / HOLD
-        found = await forecast(db.asyncpg, Pool(size, 0), rate=rate,
-                               seconds=SECONDS, hold=HOLD, seed=seed)
+        (found,) = await forecast(db.asyncpg, [Pool(size, 0)], rate=rate,
+                                  seconds=SECONDS, hold=HOLD, seed=seed)
         for part in PARTS:
             errors[part].append(abs(found.error(part)))
         hold = HOLD + found.overhead

@@ -18,12 +18,12 @@ def test_a_pool_too_small_does_as_forecast():
     async def go():
         db = await postgres()
         try:
-            return await forecast(db.asyncpg, Pool(2, 1, 0.5), rate=40,
+            return await forecast(db.asyncpg, [Pool(2, 1, 0.5)], rate=40,
                                   seconds=3, hold=.1)
         finally:
             await db.drop()
 
-    found = asyncio.run(go())
+    (found,) = asyncio.run(go())
     said, seen = found.timeouts
     assert len(found.predicted) == len(found.measured)
     assert 0 < found.overhead < .05 and 0 < found.pool.connect < .5
