@@ -3,6 +3,7 @@
 import asyncio
 import random
 
+import asyncpg
 from sqlalchemy import event, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -96,6 +97,9 @@ async def in_unit(maker, work, *, stores=True):
                     committing = True
                     await session.commit()
                 return found
+        except asyncpg.InterfaceError:  # cut while it connects: a bare error
+            if attempt == ATTEMPTS:
+                raise
         except DBAPIError as error:
             lost = error.connection_invalidated and not committing
             if attempt == ATTEMPTS or not (lost or conflicts(error)):

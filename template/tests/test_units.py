@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import pytest_asyncio
+from asyncpg import InterfaceError
 from shop.database import ATTEMPTS, conflicts, in_unit, limited, make_engine
 from shop.models import Album, Artist
 from shop.settings import Settings
@@ -103,6 +104,29 @@ async def test_a_connection_that_is_lost(stored, when, stores, again):
     assert len(sessions) == 1 + again
     assert again or (failed.connection_invalidated and not limited(failed))
     assert count == (stores and again)
+
+
+# (A file is not cut.)
+@pytest.mark.parametrize("times", [0] if ON_SQLITE else [1, ATTEMPTS])
+async def test_a_connection_that_is_cut_while_it_connects(impatient, times):
+    own, connects = impatient(), []
+
+    def hang_up(connection, _record):
+        connects.append(connection)
+        if len(connects) <= times:
+            connection.run_async(lambda driver: driver.close())
+
+    # Before the dialect prepares the connection.
+    event.listen(own.sync_engine, "connect", hang_up, insert=True)
+
+    async def work(session):
+        await session.execute(text("SELECT 1"))
+
+    try:
+        await in_unit(async_sessionmaker(own), work)
+    except (DBAPIError, InterfaceError):
+        assert times == ATTEMPTS
+    assert len(connects) == min(times + 1, ATTEMPTS)
 
 
 @pytest.mark.parametrize("limit, code", [
