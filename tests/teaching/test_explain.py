@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import asyncpg
 import psycopg
 import pytest
 import sqlalchemy
@@ -21,7 +22,7 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import (
     DeclarativeBase,
@@ -251,6 +252,31 @@ async def terminated(engine):
         await connection.execute(text(
             "SELECT pg_terminate_backend(pg_backend_pid())"))
         await connection.execute(ONE)
+
+
+async def terminated_in_between(engine):
+    """Between question and answer: sooner or later."""
+    ending = create_async_engine(engine.url)
+
+    async def work():
+        while True:
+            try:
+                await use(engine)
+            except DBAPIError as error:
+                if "cannot switch to state" in str(error):
+                    raise
+            except asyncpg.InterfaceError:  # ended while it connected
+                pass
+
+    async with asyncio.timeout(60), ending.connect() as connection:
+        working = asyncio.gather(*(work() for _ in range(5)))
+        while not working.done():
+            await connection.execute(text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE "
+                "datname = current_database() AND pid <> pg_backend_pid()"))
+            await connection.rollback()
+    await ending.dispose()
+    await working
 
 
 async def forgotten_await(engine):
@@ -568,6 +594,7 @@ CASES = [
     ("password", with_wrong_password, PG),
     ("no-database", with_wrong_database, PG),
     ("refused", with_wrong_port, PG), ("closed-by-server", terminated, PG),
+    ("closed-by-server", terminated_in_between, ("asyncpg",)),
     ("coroutine-attribute", forgotten_await, SQLITE),
     ("create-all", create_all, SQLITE), ("sync-call", create_all_sync, PG),
     ("sync-call", sync_engine, ("asyncpg",)),  # psycopg is for both worlds
