@@ -140,17 +140,16 @@ async def _beyond_the_hold(url, crowd, rate, seconds, seed, **how):
                   in zip(sorted(run.times), crowd.holds))
 
 
-async def _room_for_all(url, rate, seconds, hold, seed):
+async def _costs(url, rate, hold, seconds, seed):
     room = min(8 + 2 * math.ceil(rate * hold), MOST)  # nobody should wait
-    return await _beyond_the_hold(
-        url, schedule(rate, seconds, hold, seed), rate, seconds, seed,
-        options={"pool_size": room, "max_overflow": 0})
-
-
-async def _new_each_time(url, hold):
-    return await _beyond_the_hold(
-        url, schedule(NEW_RATE, NEW, hold, SEED), NEW_RATE, NEW, SEED,
-        options={}, new=True)
+    known, new = await asyncio.gather(
+        _beyond_the_hold(
+            url, schedule(rate, seconds, hold, seed), rate, seconds, seed,
+            options={"pool_size": room, "max_overflow": 0}),
+        _beyond_the_hold(
+            url, schedule(NEW_RATE, NEW, hold, SEED), NEW_RATE, NEW, SEED,
+            options={}, new=True))
+    return known, max(new - known, 0.0)
 
 
 async def overheads(url, rate, hold):
@@ -159,9 +158,7 @@ async def overheads(url, rate, hold):
     From two pilots: one with room for all at the same rate, one that opens
     a connection each time.
     """
-    known = await _room_for_all(url, rate, PILOT, hold, SEED)
-    new = await _new_each_time(url, hold)
-    return known, max(new - known, 0.0)
+    return await _costs(url, rate, hold, PILOT, SEED)
 
 
 async def forecast(url, pools, *, rate, seconds, hold, seed=1):
@@ -169,18 +166,16 @@ async def forecast(url, pools, *, rate, seconds, hold, seed=1):
 
     ``url`` is of PostgreSQL. Requests come at random, ``rate`` a second,
     and sleep in the database for ``hold`` s on average. All run at the same
-    time, and beside them one with room for all and one that opens a
-    connection each time: so each has the machine that the others have.
-    Pre-ping is not calibrated. Raises as ``open_loop`` does.
+    time, and the two pilots of ``overheads`` beside them: so each has the
+    machine that the others have. Pre-ping is not calibrated. Raises as
+    ``open_loop`` does.
     """
     crowd = schedule(rate, seconds, hold, seed)
-    beyond, new, *loads = await asyncio.gather(
-        _room_for_all(url, rate, seconds, hold, seed),
-        _new_each_time(url, hold),
+    (overhead, connect), *loads = await asyncio.gather(
+        _costs(url, rate, hold, seconds, seed),
         *(open_loop(_sleeper(crowd.holds, pool.options), url, rate=rate,
                     seconds=seconds, seed=seed) for pool in pools))
-    connect = max(new - beyond, 0.0)
-    longer = OneEach(crowd.times, [each + beyond for each in crowd.holds])
-    return [Forecast(pool, hold, beyond, simulate(pool, longer), load)
+    longer = OneEach(crowd.times, [each + overhead for each in crowd.holds])
+    return [Forecast(pool, hold, overhead, simulate(pool, longer), load)
             for pool, load in zip(
                 (pool.connecting_in(connect) for pool in pools), loads)]

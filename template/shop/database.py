@@ -98,7 +98,7 @@ async def in_unit(maker, work, *, stores=True):
                     await session.commit()
                 return found
         except asyncpg.InterfaceError:  # cut while it connects: a bare error
-            if attempt == ATTEMPTS:
+            if committing or attempt == ATTEMPTS:
                 raise
         except DBAPIError as error:
             lost = error.connection_invalidated and not committing
