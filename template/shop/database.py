@@ -13,6 +13,9 @@ from sqlalchemy.ext.asyncio import create_async_engine
 AGAIN = {"40001", "40P01"}
 # lock_timeout, statement_timeout; and SQLite's, when another process writes.
 LIMITS = {"55P03", "57014", "SQLITE_BUSY"}
+# No connection any more, an administrator's end: of a connect, SQLAlchemy does
+# not say that it is invalidated.
+ENDED = {"08003", "57P01"}
 ATTEMPTS = 5
 PRAGMAS = ("foreign_keys = ON", "journal_mode = WAL")
 
@@ -101,7 +104,8 @@ async def in_unit(maker, work, *, stores=True):
             if committing or attempt == ATTEMPTS:
                 raise
         except DBAPIError as error:
-            lost = error.connection_invalidated and not committing
+            lost = not committing and (
+                error.connection_invalidated or _code(error) in ENDED)
             if attempt == ATTEMPTS or not (lost or conflicts(error)):
                 raise
         await asyncio.sleep(random.uniform(0, .02 * 2 ** attempt))

@@ -106,18 +106,28 @@ async def test_a_connection_that_is_lost(stored, when, stores, again):
     assert count == (stores and again)
 
 
+def hang_up(connection):
+    connection.run_async(lambda driver: driver.close())
+
+
+def end(connection):
+    connection.cursor().execute(END)
+
+
 # (A file is not cut.)
+@pytest.mark.parametrize("cut_it", [hang_up, end])
 @pytest.mark.parametrize("times", [0] if ON_SQLITE else [1, ATTEMPTS])
-async def test_a_connection_that_is_cut_while_it_connects(impatient, times):
+async def test_a_connection_that_is_cut_while_it_connects(
+        impatient, cut_it, times):
     own, connects = impatient(), []
 
-    def hang_up(connection, _record):
+    def connecting(connection, _record):
         connects.append(connection)
         if len(connects) <= times:
-            connection.run_async(lambda driver: driver.close())
+            cut_it(connection)
 
     # Before the dialect prepares the connection.
-    event.listen(own.sync_engine, "connect", hang_up, insert=True)
+    event.listen(own.sync_engine, "connect", connecting, insert=True)
 
     async def work(session):
         await session.execute(text("SELECT 1"))
