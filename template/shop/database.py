@@ -104,8 +104,8 @@ async def in_unit(maker, work, *, stores=True):
             if committing or attempt == ATTEMPTS:
                 raise
         except DBAPIError as error:
-            lost = not committing and (
-                error.connection_invalidated or _code(error) in ENDED)
+            lost = (error.connection_invalidated
+                    or _code(error) in ENDED) and not committing
             if attempt == ATTEMPTS or not (lost or conflicts(error)):
                 raise
         await asyncio.sleep(random.uniform(0, .02 * 2 ** attempt))
