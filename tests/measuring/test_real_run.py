@@ -72,7 +72,7 @@ def test_what_fails_is_told_and_the_others_go_on():
     async def work(db):
         async with connection_limit(db, 2):
             return await real_run(db.asyncpg, Pool(3, 0), OneEach(
-                [.1, .11, .12, .6], [.3, .3, .3, .1]))
+                [.1, .6, 1.1, 3], [2, 1.5, .3, .1]))
 
     run = on_postgres(work)
     assert run.outcomes == [SERVED, SERVED, FAILED, SERVED]
