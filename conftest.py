@@ -98,6 +98,8 @@ def pytest_configure(config):
     directory = tempfile.mkdtemp(prefix="labtest-", dir=memory())
     os.chmod(directory, 0o711)  # the server's user has to reach its own part
     os.environ["TMPDIR"] = tempfile.tempdir = directory
+    # The kernels' history: one file, which each locks when it starts.
+    os.environ.setdefault("IPYTHONDIR", os.path.join(directory, "ipython"))
     os.environ.setdefault("PYTHONPATH", str(ROOT))
     # Nobody's server but our own.
     for name in ("LAB_POSTGRES_URL", "LAB_PG_BINDIR",
