@@ -85,7 +85,7 @@ def lab(tmp_path_factory):
          "import main; main()", *options(home), "--no-browser",
          f"--ServerApp.port={port}", f"--IdentityProvider.token={token}",
          "--LabApp.expose_app_in_browser=True",
-         "--ServerApp.port_retries=0"],
+         "--ServerApp.port_retries=0", "--ServerApp.log_level=DEBUG"],
         cwd=home,
         env={**os.environ,
              "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
