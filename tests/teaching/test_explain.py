@@ -162,6 +162,17 @@ async def after_a_failed_flush(engine):
         await session.execute(ONE)
 
 
+async def after_a_refused_flush(engine):
+    async with AsyncSession(engine) as session:
+        artist = await session.get(Artist, 1)
+        session.add(Artist(name="not stored yet"))
+        try:
+            artist.albums
+        except SQLAlchemyError:
+            pass
+        await session.execute(ONE)
+
+
 async def after_an_error(engine):
     async with engine.connect() as connection:
         try:
@@ -581,6 +592,7 @@ CASES = [
     ("already-begun", begin_after_a_statement, ALL),
     ("reconnect", after_a_timeout, PG),
     ("failed-flush", after_a_failed_flush, ALL),
+    ("refused-flush", after_a_refused_flush, ALL),
     ("failed-transaction", after_an_error, PG),
     ("other-session", two_sessions, SQLITE), ("autoflush", too_early, ALL),
     ("pool-limit", pool_is_out, ALL), ("different-loop", another_loop,
