@@ -331,10 +331,11 @@ def test_the_pool_lab(page, lab):
     page.locator("code", has_text="max_overflow=0").wait_for()
     knee = PRESETS["the knee"].simulated()
     for second in (0, 3.33, 7.5, 19.99):
+        expected = {"second": second, "simulated": counts(knee, second),
+                    "real": None}
         page.evaluate(SEEK, second)
-        assert page.evaluate(SHOWN) == {
-            "second": second, "simulated": counts(knee, second),
-            "real": None}
+        # The picture comes a moment after the text that was waited for.
+        until(page, SHOWN, lambda one: one == expected)
     shoot(page, "pool-lab-knee", whole=False)
 
     page.evaluate(LAB_REDRAWS)

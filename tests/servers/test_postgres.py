@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+from functools import partial
 
 import asyncpg
 import pytest
@@ -13,6 +14,7 @@ from conftest import ROOT
 from machine import may_unshare, wait
 from products import cache, postgres_sql  # noqa: F401
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from labsupport.databases import postgres
@@ -146,25 +148,60 @@ def test_a_tiny_dev_shm_is_enough():
     assert done.returncode == 0, done.stderr
 
 
+SLOW_VACUUM = ("ALTER SYSTEM SET autovacuum_naptime = '1s'",
+               "ALTER SYSTEM SET autovacuum_vacuum_cost_delay = '100ms'",
+               "ALTER SYSTEM SET autovacuum_vacuum_cost_limit = 1",
+               "SELECT pg_reload_conf()")
+
+
+def vacuumed(url, see):
+    """Have autovacuum come to a database: a function, whether it is there.
+
+    ``see`` runs a query as the administrator.
+    """
+    postgres_sql(url, "CREATE TABLE t AS SELECT "
+                 "generate_series(1, 100000) AS a", "DELETE FROM t")
+    there = partial(see, "SELECT FROM pg_stat_activity WHERE datname = "
+                    f"'{url.database}' AND backend_type = "
+                    "'autovacuum worker'")
+    wait(there, "no autovacuum")
+    return there
+
+
 def test_autovacuum_is_nobody_who_holds_a_database():
     """It leaves when asked: a lesson's last cell must not wait for it."""
     db = asyncio.run(postgres())
     admin = server.running().admin
-    postgres_sql(
-        admin, "ALTER SYSTEM SET autovacuum_naptime = '1s'",
-        "ALTER SYSTEM SET autovacuum_vacuum_cost_delay = '100ms'",
-        "ALTER SYSTEM SET autovacuum_vacuum_cost_limit = 1",
-        "SELECT pg_reload_conf()")
+    see = partial(postgres_sql, admin)
+    see(*SLOW_VACUUM)
     try:
-        postgres_sql(db.asyncpg, "CREATE TABLE t AS SELECT "
-                     "generate_series(1, 100000) AS a", "DELETE FROM t")
-        seen = "SELECT count(*) FROM pg_stat_activity WHERE " \
-               "backend_type = 'autovacuum worker' AND datname = " \
-               f"'{db.asyncpg.database}'"
-        wait(lambda: postgres_sql(admin, seen) == [(1,)], "no autovacuum")
+        there = vacuumed(db.asyncpg, see)
         assert asyncio.run(db.connections()) == 0
-        assert postgres_sql(admin, seen) == [(1,)]  # it was there meanwhile
+        assert there()  # it was there meanwhile
     finally:
-        postgres_sql(admin, "ALTER SYSTEM RESET ALL",
-                     "SELECT pg_reload_conf()")
+        see("ALTER SYSTEM RESET ALL", "SELECT pg_reload_conf()")
         asyncio.run(db.drop())
+
+
+def test_autovacuum_keeps_no_database_on_a_shared_server(shared):
+    """There the role is an ordinary one, which may not force it out."""
+    _, _, sql = shared
+    for statement in SLOW_VACUUM:
+        sql(statement)
+
+    async def go():
+        db = await postgres()
+        engine = create_async_engine(db.psycopg)
+        async with engine.connect() as connection:
+            there = await asyncio.to_thread(vacuumed, db.asyncpg, sql)
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                async with db.administered() as run:
+                    await run(f'DROP DATABASE "{db._name}" WITH (FORCE)')
+            assert await asyncio.to_thread(there)
+            await db.drop(force=True)
+            with pytest.raises(OperationalError):  # it was cut, too
+                await connection.execute(text("SELECT 1"))
+        await engine.dispose()
+
+    asyncio.run(go())
+    assert sql(r"SELECT FROM pg_database WHERE datname LIKE 'lab\_%'") == []
