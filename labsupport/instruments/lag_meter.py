@@ -17,7 +17,7 @@ interpreter and only waits is not seen there.
 import sys
 import threading
 import time
-from asyncio import Handle, get_running_loop
+from asyncio import BaseEventLoop, Handle, get_running_loop
 from collections import Counter, defaultdict
 from contextlib import contextmanager
 from functools import partial
@@ -33,6 +33,7 @@ BEAT = 0.01  # seconds
 BLOCKED = 0.2  # seconds that a line must hold the loop at a stretch
 UNSEEN = 0.05  # seconds that a look may charge without processor time
 MOST = 0.75  # of a function's time: then its slowest lines tell the story
+LOOP = {Handle._run.__code__, BaseEventLoop._run_once.__code__}
 
 
 class Blocker(NamedTuple):
@@ -207,8 +208,9 @@ def _place(*stacks):
     greenlet_spawn; it goes on in the greenlet of the event loop.
     """
     for frame in stacks:
-        # What called the event loop is not what holds it up.
-        while frame is not None and frame.f_code is not Handle._run.__code__:
+        # What called the event loop is not what holds it up: neither while a
+        # callback runs, nor while the loop itself is at work between two.
+        while frame is not None and frame.f_code not in LOOP:
             code = frame.f_code
             if yours(code.co_filename):
                 return code.co_filename, _function(code), frame.f_lineno

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import selectors
 import signal
 import sqlite3
 import subprocess
@@ -158,6 +159,28 @@ def test_a_late_beat_without_a_line_of_yours_is_no_finding():
         await asyncio.sleep(2 * BLOCK)
 
     lag = measure(work)
+    assert lag.longest > BLOCKED and lag.blockers == []
+
+
+LIBRARY = {"time": time, "DefaultSelector": selectors.DefaultSelector}
+exec(compile(f"""class Slow(DefaultSelector):
+    def select(self, timeout=None):
+        until = time.process_time() + {BLOCK}
+        while time.process_time() < until:
+            pass
+        return super().select(timeout)
+""", "/site-packages/slow.py", "exec"), LIBRARY)
+
+
+def test_what_the_loop_does_itself_is_not_charged_to_its_caller():
+    async def go():
+        with lag_meter() as lag:
+            await asyncio.sleep(3 * BEAT)
+        return lag
+
+    loop = asyncio.SelectorEventLoop(LIBRARY["Slow"]())
+    lag = loop.run_until_complete(go())
+    loop.close()
     assert lag.longest > BLOCKED and lag.blockers == []
 
 
