@@ -11,8 +11,9 @@ from sqlalchemy.ext.asyncio import create_async_engine
 # Serialization failure, deadlock: nothing was stored, and a second attempt
 # may well succeed. Not lock_not_available: somebody is slow there.
 AGAIN = {"40001", "40P01"}
-# lock_timeout, statement_timeout; and SQLite's, when another process writes.
-LIMITS = {"55P03", "57014", "SQLITE_BUSY"}
+# lock_timeout, statement_timeout, too many connections; and SQLite's, when
+# another process writes.
+LIMITS = {"55P03", "57014", "53300", "SQLITE_BUSY"}
 # No connection any more, an administrator's end: of a connect, SQLAlchemy does
 # not say that it is invalidated.
 ENDED = {"08003", "57P01"}
@@ -117,7 +118,7 @@ def conflicts(error):
 
 
 def limited(error):
-    """Whether a DBAPIError says: it took longer than it may (bool).
+    """Whether a DBAPIError says: a limit of the server is reached (bool).
 
     Or that there is no server: psycopg raises an error without a code then,
     and asyncpg a ConnectionError. (One that was there and is lost is neither:

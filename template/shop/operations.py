@@ -2,6 +2,7 @@
 
 import asyncio
 
+import asyncpg
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CollectorRegistry, Gauge
@@ -70,4 +71,5 @@ async def busy_server(request, error):
 
 
 BUSY = {exc.TimeoutError: busy, exc.DBAPIError: busy_server,
-        ConnectionError: busy}
+        # Before SQLAlchemy 2.1 bare: what asyncpg raises when it connects.
+        ConnectionError: busy, asyncpg.TooManyConnectionsError: busy}

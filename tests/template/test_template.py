@@ -241,6 +241,17 @@ def test_a_full_server_takes_nobody_out(driver, tmp_path):
 
 
 @each_postgresql
+def test_a_server_without_a_place_is_no_error_of_ours(driver, tmp_path):
+    async def scene(database, url):
+        async with served(url, tmp_path / "log") as (client, _process):
+            async with connection_limit(database, 0):
+                return await client.get("/albums")
+
+    answer = on(driver, scene)
+    assert answer.status_code == 503 and answer.headers["retry-after"] == "1"
+
+
+@each_postgresql
 @pytest.mark.parametrize("limits", [
     {"LOCK_TIMEOUT": "300"},
     {"LOCK_TIMEOUT": "30000", "STATEMENT_TIMEOUT": "300"}])
