@@ -77,6 +77,18 @@ async def not_unique(engine):
         return (await session.scalars(joined)).all()
 
 
+async def locked_beside_a_join(engine):
+    async with AsyncSession(engine) as session:
+        joined = select(Artist).options(joinedload(Artist.albums))
+        await session.scalars(joined.with_for_update())
+
+
+async def streamed_with_a_join(engine):
+    async with AsyncSession(engine) as session:
+        joined = select(Artist).options(joinedload(Artist.albums))
+        await session.stream(joined.execution_options(yield_per=2))
+
+
 async def forbidden(engine):
     async with AsyncSession(engine) as session:
         strict = select(Artist).options(raiseload("*"))
@@ -584,6 +596,8 @@ CASES = [
     ("lazy-load", lazy_load, ALL), ("expired", expired, ALL),
     ("expired", deferred, ALL), ("detached", detached, ALL),
     ("unique", not_unique, ALL), ("raiseload", forbidden, ALL),
+    ("lock-of-a-join", locked_beside_a_join, PG),
+    ("stream-of-a-join", streamed_with_a_join, ALL),
     ("provisioning", one_session_two_tasks, ALL),
     ("illegal-state", closed_in_mid_work, PG),
     ("operation-in-progress", commit_beside_execute, ("asyncpg",)),
