@@ -6,7 +6,7 @@ import subprocess
 import sys
 import traceback
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import asyncpg
@@ -31,6 +31,7 @@ from sqlalchemy.orm import (
     mapped_column,
     raiseload,
     relationship,
+    sessionmaker,
 )
 from sqlalchemy.pool import NullPool, QueuePool
 
@@ -534,6 +535,39 @@ async def deleted(engine):
         await session.run_sync(lambda _: artist.name)
 
 
+async def refreshed_in_vain(engine):
+    async with AsyncSession(engine) as session:
+        artist = Artist(name="Gone")
+        session.add(artist)
+        await session.flush()
+        table = Artist.__table__
+        await session.execute(delete(table).where(table.c.id == artist.id))
+        await session.refresh(artist)
+
+
+async def awaited_result(engine):
+    async with AsyncSession(engine) as session:
+        result = await session.execute(select(Artist))
+        await result
+
+
+async def plain_session(engine):
+    async with sessionmaker(engine)():
+        pass
+
+
+async def some_session():
+    yield "a session"
+
+
+async def called_generator(engine):
+    await some_session().execute(ONE)
+
+
+async def decorated_generator(engine):
+    await asynccontextmanager(some_session)().execute(ONE)
+
+
 async def begin_a_connection_twice(engine):
     async with engine.connect() as connection:
         await connection.execute(ONE)
@@ -641,7 +675,11 @@ CASES = [
     ("untyped-parameter", untyped, PG),
     ("serialiser", response_model, ALL), ("dynamic", dynamic, ALL),
     ("append", append, ALL), ("replace", replace, ALL),
-    ("deleted-row", deleted, ALL),
+    ("deleted-row", deleted, ALL), ("deleted-row", refreshed_in_vain, ALL),
+    ("synchronous-session", awaited_result, ALL),
+    ("synchronous-session", plain_session, SQLITE),
+    ("generator-as-session", called_generator, SQLITE),
+    ("generator-as-session", decorated_generator, SQLITE),
     ("already-begun", begin_a_connection_twice, ALL),
     ("asyncio-run", run_until_complete, SQLITE),
     ("coroutine-attribute", loop_over_a_coroutine, SQLITE),
