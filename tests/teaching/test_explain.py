@@ -568,6 +568,21 @@ async def decorated_generator(engine):
     await asynccontextmanager(some_session)().execute(ONE)
 
 
+async def name_is_a_number(engine):
+    async with AsyncSession(engine) as session:
+        await session.scalar(select(Artist.id).where(Artist.name == 5))
+
+
+async def with_tls(engine):
+    word = {"asyncpg": "ssl", "psycopg": "sslmode"}[engine.dialect.driver]
+    wanted = create_async_engine(engine.url, connect_args={word: "require"})
+    await wanted.connect()
+
+
+async def loop_of_a_thread(engine):
+    await asyncio.to_thread(lambda: asyncio.get_event_loop())
+
+
 async def begin_a_connection_twice(engine):
     async with engine.connect() as connection:
         await connection.execute(ONE)
@@ -676,6 +691,8 @@ CASES = [
     ("serialiser", response_model, ALL), ("dynamic", dynamic, ALL),
     ("append", append, ALL), ("replace", replace, ALL),
     ("deleted-row", deleted, ALL), ("deleted-row", refreshed_in_vain, ALL),
+    ("no-operator", name_is_a_number, PG), ("no-tls", with_tls, PG),
+    ("no-loop-in-thread", loop_of_a_thread, SQLITE),
     ("synchronous-session", awaited_result, ALL),
     ("synchronous-session", plain_session, SQLITE),
     ("generator-as-session", called_generator, SQLITE),
