@@ -241,7 +241,7 @@ def test_a_full_server_takes_nobody_out(driver, tmp_path):
 
 
 @each_postgresql
-def test_a_server_without_a_place_is_no_error_of_ours(driver, tmp_path):
+def test_a_full_server_is_no_error_of_ours(driver, tmp_path):
     async def scene(database, url):
         async with served(url, tmp_path / "log") as (client, _process):
             async with connection_limit(database, 0):
