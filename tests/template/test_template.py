@@ -422,7 +422,7 @@ WITHOUT = {
     "raise": ("shop/models.py", 'back_populates="albums", lazy="raise"',
               'back_populates="albums"'),
     "retry": ("shop/database.py", '{"40001", "40P01"}', "set()"),
-    "limits": ("shop/database.py", '{"55P03", "57014", "SQLITE_BUSY"}',
+    "limits": ("shop/database.py", '{"55P03", "57014", "53300", "SQLITE_BUSY"}',
                "set()"),
     "lock": ("shop/database.py",
              '"lock_timeout": str(settings.lock_timeout),', ""),
