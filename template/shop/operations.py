@@ -71,5 +71,6 @@ async def busy_server(request, error):
 
 
 BUSY = {exc.TimeoutError: busy, exc.DBAPIError: busy_server,
-        # Before SQLAlchemy 2.1 bare: what asyncpg raises when it connects.
-        ConnectionError: busy, asyncpg.TooManyConnectionsError: busy}
+        ConnectionError: busy,
+        # SQLAlchemy 2.0 lets it through as it is.
+        asyncpg.TooManyConnectionsError: busy}

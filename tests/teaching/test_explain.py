@@ -524,25 +524,26 @@ async def replace(engine):
         artist.albums = []
 
 
+async def gone(session):
+    """An Artist of the session whose row is deleted."""
+    artist = Artist(name="Gone")
+    session.add(artist)
+    await session.flush()
+    table = Artist.__table__
+    await session.execute(delete(table).where(table.c.id == artist.id))
+    return artist
+
+
 async def deleted(engine):
     async with AsyncSession(engine) as session:
-        artist = Artist(name="Gone")
-        session.add(artist)
-        await session.flush()
-        table = Artist.__table__
-        await session.execute(delete(table).where(table.c.id == artist.id))
+        artist = await gone(session)
         session.expire(artist)
         await session.run_sync(lambda _: artist.name)
 
 
 async def refreshed_in_vain(engine):
     async with AsyncSession(engine) as session:
-        artist = Artist(name="Gone")
-        session.add(artist)
-        await session.flush()
-        table = Artist.__table__
-        await session.execute(delete(table).where(table.c.id == artist.id))
-        await session.refresh(artist)
+        await session.refresh(await gone(session))
 
 
 async def awaited_result(engine):
