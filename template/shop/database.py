@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import create_async_engine
 # Serialization failure, deadlock: nothing was stored, and a second attempt
 # may well succeed. Not lock_not_available: somebody is slow there.
 AGAIN = {"40001", "40P01"}
-# lock_timeout, statement_timeout, too many connections; and SQLite's, when
-# another process writes.
-LIMITS = {"55P03", "57014", "53300", "SQLITE_BUSY"}
+# lock_timeout, statement_timeout, too many connections, a server that starts;
+# and SQLite's, when another process writes.
+LIMITS = {"55P03", "57014", "53300", "57P03", "SQLITE_BUSY"}
 # No connection any more, an administrator's end: of a connect, SQLAlchemy does
 # not say that it is invalidated.
 ENDED = {"08003", "57P01"}

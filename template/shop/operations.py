@@ -72,5 +72,6 @@ async def busy_server(request, error):
 
 BUSY = {exc.TimeoutError: busy, exc.DBAPIError: busy_server,
         ConnectionError: busy,
-        # SQLAlchemy 2.0 lets it through as it is.
-        asyncpg.TooManyConnectionsError: busy}
+        # SQLAlchemy 2.0 lets these through as they are.
+        asyncpg.TooManyConnectionsError: busy,
+        asyncpg.CannotConnectNowError: busy}

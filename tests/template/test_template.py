@@ -13,6 +13,7 @@ import httpx
 import pytest
 from backends import backends, until
 from conftest import ROOT
+from sqlalchemy import URL
 
 from labsupport.databases import postgres, sqlite
 from labsupport.faults import connection_limit, terminate_backends
@@ -251,6 +252,48 @@ def test_a_full_server_is_no_error_of_ours(driver, tmp_path):
     assert answer.status_code == 503 and answer.headers["retry-after"] == "1"
 
 
+ALBUMS = """if True:
+    import asyncio
+    import httpx
+    from asgi_lifespan import LifespanManager
+    from shop.app import make_app
+
+    async def main():
+        app = make_app()
+        async with LifespanManager(app), httpx.AsyncClient(
+                transport=httpx.ASGITransport(app),
+                base_url="http://shop") as client:
+            print((await client.get("/albums")).status_code)
+
+    asyncio.run(main())
+"""
+
+
+async def starts_up(reader, writer):
+    """What PostgreSQL says to whoever comes while it starts."""
+    await reader.readexactly(8)
+    writer.write(b"N")  # no TLS
+    length = int.from_bytes(await reader.readexactly(4), "big")
+    await reader.readexactly(length - 4)
+    said = b"SFATAL\0C57P03\0Mthe database system is starting up\0\0"
+    writer.write(b"E" + (len(said) + 4).to_bytes(4, "big") + said)
+    writer.close()
+
+
+@each_postgresql
+def test_a_server_that_starts_is_no_error_of_ours(driver):
+    async def go():
+        async with await asyncio.start_server(
+                starts_up, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            return await python(
+                URL.create(f"postgresql+{driver}", "anna", "secret",
+                           "127.0.0.1", port, "shop"), "-c", ALBUMS)
+
+    done = asyncio.run(go())
+    assert done.stdout == "503\n", done.stderr
+
+
 @each_postgresql
 @pytest.mark.parametrize("limits", [
     {"LOCK_TIMEOUT": "300"},
@@ -423,7 +466,7 @@ WITHOUT = {
               'back_populates="albums"'),
     "retry": ("shop/database.py", '{"40001", "40P01"}', "set()"),
     "limits": ("shop/database.py",
-               '{"55P03", "57014", "53300", "SQLITE_BUSY"}', "set()"),
+               '{"55P03", "57014", "53300", "57P03", "SQLITE_BUSY"}', "set()"),
     "lock": ("shop/database.py",
              '"lock_timeout": str(settings.lock_timeout),', ""),
     "statement": ("shop/database.py",
