@@ -425,6 +425,33 @@ def test_two_pool_labs(page, lab):
     told(second, "It failed.")
     shoot(page, "pool-lab-gone", whole=False)
 
+SLIDER = """import asyncio, ipywidgets
+from labsupport import report
+report()
+seen, slider = [], ipywidgets.IntSlider(description="moved")
+slider.observe(lambda change: seen.append(change["new"]), "value")
+slider"""
+AWAITS = """async with asyncio.timeout(60):
+    while {number} not in seen:
+        await asyncio.sleep(0.05)"""
+
+
+def test_a_slider_moved_while_a_cell_awaits(page, lab):
+    """Each of two cells sees it move; it does not die of the first."""
+    open_lesson(page, lab, authoring.NOTEBOOKS / "00_start_here.ipynb")
+    page.evaluate(CLEAR)
+    page.evaluate(RUN_NEW, SLIDER)
+    handle = page.get_by_role("slider").first
+    handle.wait_for(timeout=60_000)
+    for number in (1, 2):
+        page.evaluate(RUN_NEW, AWAITS.format(number=number))
+        page.locator(".jp-InputArea-prompt", has_text="[*]").first.wait_for()
+        handle.focus()
+        page.keyboard.press("ArrowRight")
+        result = until(page, RESULT, lambda one: one["errors"]
+                       or one["ran"] == number + 1)
+        assert result["errors"] == []
+
 
 def test_the_pool_lab_as_a_page(page):
     url = f"http://127.0.0.1:{free_port()}"
