@@ -1,11 +1,12 @@
 """Let a slider live that is moved while a cell awaits.
 
 What a slider says next, ipywidgets keeps back until the kernel is "idle" with
-what it said last. A kernel takes that while a cell awaits, and never says
-"idle" (ipykernel 7.4.0): from then on the slider moves for nobody.
+what it said last. ipykernel 7.4.0 takes that while a cell awaits, and never
+says "idle": from then on the slider moves for nobody.
 """
 
 from functools import wraps
+from inspect import signature
 
 from IPython import get_ipython
 
@@ -13,12 +14,13 @@ from IPython import get_ipython
 def answer_comms():
     """Say "idle" to what a widget sends while a cell awaits, for good.
 
-    Outside a kernel it does nothing.
+    Outside a kernel, and in one that takes it after the cell, does nothing.
     """
     kernel = getattr(get_ipython(), "kernel", None)
-    if kernel is None or hasattr(kernel.dispatch_shell, "__wrapped__"):
+    dispatch = getattr(kernel, "dispatch_shell", None)
+    if dispatch is None or hasattr(dispatch, "__wrapped__") \
+            or "concurrent" not in signature(dispatch).parameters:
         return
-    dispatch = kernel.dispatch_shell
 
     @wraps(dispatch)
     async def dispatch_and_answer(*arguments, concurrent=False, **more):

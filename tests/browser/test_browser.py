@@ -41,8 +41,8 @@ READY = """async () => {
   const kernel = widget.context.sessionContext.session?.kernel;
   return kernel?.status === 'idle' && kernel.connectionStatus === 'connected';
 }"""
-# A status of idle is not enough: JupyterLab shows it, and cells that are run
-# then may wait for ever. The kernel has to have answered once.
+# A status of idle is not enough: JupyterLab shows it although a kernel has
+# lost what was asked first (ipykernel before 7.4): it has to have answered.
 ANSWERS = """async () => {
   const kernel = window.jupyterapp.shell.currentWidget.context
     .sessionContext.session.kernel;

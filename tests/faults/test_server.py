@@ -103,7 +103,6 @@ def test_idle_session_timeout(driver):
             late = create_async_engine(getattr(db, driver))
             async with faults.idle_session_timeout(db, 50):
                 await do(late)
-                assert await db.connections() == 2
                 async with asyncio.timeout(10):
                     while await db.connections() > 1:
                         await asyncio.sleep(0.01)

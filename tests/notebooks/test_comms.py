@@ -3,9 +3,13 @@
 ipywidgets sends what comes next when the kernel has said "idle".
 """
 
+from types import SimpleNamespace
+
 import pytest
 from machine import begin
 from test_interrupts import REPORT, kernel, run  # noqa: F401
+
+from labsupport.notebook import comms
 
 SLIDER = """import asyncio, ipywidgets
 slider = ipywidgets.IntSlider()
@@ -48,3 +52,14 @@ def test_without_it_nobody_answers(kernel):
     """If this fails, ipykernel has learnt it: take comms.py away."""
     _, client = kernel
     assert said_to(client, 7) == []
+
+
+def test_a_kernel_that_takes_it_after_the_cell_is_left_alone(monkeypatch):
+    class Older:
+        async def dispatch_shell(self, msg, /, subshell_id=None):
+            raise NotImplementedError
+
+    shell = SimpleNamespace(kernel=Older())
+    monkeypatch.setattr(comms, "get_ipython", lambda: shell)
+    comms.answer_comms()
+    assert vars(shell.kernel) == {}
