@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import median_low
 
 from .evidence import bent, idle
+from .names import taken
 from .notebooks import exercise_of, in_appendix, read, role
 from .pictures import drawn_bys, has_picture
 
@@ -233,6 +234,12 @@ def evidence(path, notebook):
         yield f"{where}: {switch} makes a run that nobody has"
 
 
+def names(path, notebook):
+    """After Run All, a function still has its name."""
+    for name in taken(notebook):
+        yield f"a later cell gives {name} to something else"
+
+
 def pictures(path, notebook):
     """No stored picture is older than the code that draws it."""
     for cell, drawn_by in zip(notebook.cells, drawn_bys(notebook)):
@@ -242,7 +249,7 @@ def pictures(path, notebook):
 
 RULES = (template_order, exercises, headings, alt_text, code_size, length,
          ids, new_names, words, links, nothing_fetched, executed,
-         failures_are_proved, cures, predictions, evidence, pictures)
+         failures_are_proved, cures, predictions, evidence, names, pictures)
 
 
 def faults(path: Path, notebook):

@@ -137,6 +137,12 @@ def other_evidence(evidence, before=""):
     return break_it
 
 
+def cells_of(*sources):
+    def break_it(notebook):
+        notebook.cells += map(nbformat.v4.new_code_cell, sources)
+    return break_it
+
+
 def same_id_twice(notebook):
     notebook.cells[3].id = notebook.cells[2].id
 
@@ -203,6 +209,12 @@ BROKEN = [
                                 "sys.setswitchinterval(9)")),
     ("evidence", other_evidence('{"so": await run()}',
                                 "from gc import set_threshold")),
+    ("names", cells_of("def ask(): pass", "ask()", "ask = 1")),
+    ("names", cells_of("def ask(): pass", "ask()", "def ask(it): pass")),
+    ("names", cells_of("class Shop: pass", "await Shop().open()",
+                       "async with it as Shop:\n    pass")),
+    ("names", cells_of("def ask(): pass\ndef go():\n    return [ask() for _ in"
+                       " it]", "ask = go()")),
     ("pictures", picture_of_other_code),
 ]
 
@@ -232,6 +244,19 @@ def test_evidence_that_a_run_can_change(evidence, before):
     other_evidence(evidence, before)(notebook)
     assert [fault for fault in faults(GOOD, notebook)
             if fault.startswith("evidence:")] == []
+
+
+@pytest.mark.parametrize("sources", [
+    ("def ask(): pass\nask()", "ask = 1\nprint(ask)"),  # needed by itself
+    ("ask = 1", "def ask(): pass", "ask()"),
+    ("def ask(): pass", "ask()", "def ask(): pass"),
+    ("def ask(): pass", "ask()", "def go(ask):\n    ask = 1"),
+])
+def test_names_that_may_be_given_again(sources):
+    notebook = nbformat.read(GOOD, 4)
+    cells_of(*sources)(notebook)
+    assert [fault for fault in faults(GOOD, notebook)
+            if fault.startswith("names:")] == []
 
 
 def test_every_rule_is_shown_to_reject():
