@@ -418,6 +418,29 @@ async def statement_timeout(engine):
         await connection.execute(text("SELECT pg_sleep(5)"))
 
 
+async def dropped_type(engine):
+    async with engine.connect() as connection:
+        for number in range(12):
+            if number in (0, 8):  # psycopg has prepared by then
+                for sql in ("DROP TYPE IF EXISTS mood",
+                            "CREATE TYPE mood AS ENUM ('good')"):
+                    await connection.execute(text(sql))
+            await connection.execute(text("SELECT CAST(:it AS mood)"),
+                                     {"it": "good"})
+            await connection.commit()
+
+
+async def cancelled(engine):
+    async with engine.connect() as connection:
+        await connection.execute(text(
+            "SELECT pg_cancel_backend(pg_backend_pid())"))
+
+
+async def not_begun(engine):
+    async with AsyncSession(engine, autobegin=False) as session:
+        await session.execute(ONE)
+
+
 async def two_writers(engine):
     impatient = create_async_engine(engine.url,
                                     connect_args={"timeout": 0.05})
@@ -679,6 +702,9 @@ CASES = [
                                        SQLITE),
     ("stale-plan", changed_table, PG),
     ("prepared-name", prepared_twice, PG),
+    ("dropped-type", dropped_type, PG),
+    ("cancelled-statement", cancelled, PG),
+    ("no-autobegin", not_begun, ALL),
     ("too-many-arguments", many_arguments, PG),
     ("strict-types", text_for_a_number, ("asyncpg",)),
     ("multiple-commands", two_commands, ("asyncpg",)),
