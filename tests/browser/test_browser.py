@@ -425,6 +425,7 @@ def test_two_pool_labs(page, lab):
     told(second, "It failed.")
     shoot(page, "pool-lab-gone", whole=False)
 
+
 SLIDER = """import asyncio, ipywidgets
 from labsupport import report
 report()
