@@ -111,10 +111,12 @@ async def swallowing(url):
     frozen, tasks = set(), set()
 
     async def pipe(reader, writer):
-        while data := await reader.read(65536):
-            if not frozen:
-                writer.write(data)
-        writer.close()
+        try:
+            while data := await reader.read(65536):
+                if not frozen:
+                    writer.write(data)
+        finally:  # from Python 3.12 on the server waits for this
+            writer.close()
 
     async def serve(reader, writer):
         there, back = await asyncio.open_connection(url.host, url.port)
